@@ -55,6 +55,9 @@ class Family(ABC):
     fixed_moments = True
     """Whether the means of data are the same for all parameters"""
 
+    convex = True
+    """Whether pseudo-likelihood, where there is one, has one minimum alone"""
+
     @property
     def parameters(self) -> int:
         """Number of parameters."""
@@ -138,8 +141,8 @@ class Family(ABC):
             ValueError: conditional probabilities of single sites have no closed form.
         """
         raise ValueError(
-            f"pseudo-likelihood needs a model of pairs whose sites are all in the data, got "
-            f"{self.model!r}; take MaximumLikelihood, or EnergyDiscrepancy"
+            f"pseudo-likelihood needs a model of pairs, or a NetworkEnergy, whose sites are all in "
+            f"the data, got {self.model!r}; take MaximumLikelihood, or EnergyDiscrepancy"
         )
 
 

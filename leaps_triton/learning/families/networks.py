@@ -11,7 +11,8 @@ from ...kernels.checks import expect
 from ...lattices.hypercubic import Lattice
 from ...models.energy_only import CompletedModel, complete
 from ...models.inputs import as_beta, as_states
-from .base import Family, check_beta
+from .base import Family, PseudoLikelihoodTerms, check_beta
+from .conditionals import NetworkConditionals
 
 __all__ = ["NetworkEnergy", "NetworkFamily"]
 
@@ -94,9 +95,15 @@ class NetworkEnergy:
         Args:
             configurations: ``(walkers, *shape)``.
             theta: float64 ``(parameters,)``.
+
+        Raises:
+            ValueError: the network returns anything but one number per configuration.
         """
         values = self.parameters(theta)
         found: Tensor = functional_call(self.network, values, (configurations.float(),))
+        wanted = f"one that returns a tensor of shape ({len(configurations)},)"
+        fits = isinstance(found, Tensor) and found.shape == (len(configurations),)
+        expect(fits, "network", wanted, found)
         return found
 
     def energy(self, configurations: Tensor) -> Tensor:
@@ -112,6 +119,7 @@ class NetworkFamily(Family):
     """
 
     fixed_moments = False
+    convex = False
 
     def __init__(self, model: NetworkEnergy) -> None:
         check_beta(model)
@@ -145,3 +153,7 @@ class NetworkFamily(Family):
                 total = (weights * energy).sum()
             (slope,) = torch.autograd.grad(total, free)
         return -self.model.beta * slope
+
+    def conditionals(self, data: Tensor) -> PseudoLikelihoodTerms:
+        """Return what pseudo-likelihood needs of data, int8 ``(samples, *shape)``."""
+        return NetworkConditionals(self, data)
