@@ -163,12 +163,15 @@ def test_graphs(tmp_path: Path) -> None:
 
 def test_mode_weights(tmp_path: Path) -> None:
     result = smoke("mode_weights", tmp_path, "learning")
-    assert [row["negative"] for row in result["rows"]] == ["exact", "Jarzynski", "PCD", "CD-1"]
     # The sum over all configurations with M > 0, and half of those with M = 0.
     assert 0.71 < result["up"] < 0.73
-    weighed = result["rows"][1]
-    # One value of 50 witnesses, whose error is rough.
-    assert abs(weighed["log_z_off"]) < 5.0 * weighed["log_z_error"]
+    assert list(result["parts"]) == ["h", "K and h"]
+    for rows in result["parts"].values():
+        assert [row["negative"] for row in rows] == ["exact", "Jarzynski", "PCD", "CD-1"]
+        # Two values of 50 witnesses, whose errors are rough.
+        assert abs(rows[1]["log_z_off"]) < 5.0 * rows[1]["log_z_error"]
+    # The first steps go from 0.2 towards 0.7.
+    assert 0.25 < result["parts"]["K and h"][0]["coupling"] < 0.7
 
 
 def test_inverse_ising(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...io.packing import Contents
+from ...io.parts import describe_model
+
 __all__ = ["Family", "PseudoLikelihoodTerms", "check_beta", "weighed_mean"]
 
 
@@ -91,6 +94,14 @@ class Family(ABC):
             theta: float64 ``(parameters,)``.
             weights: float64 ``(walkers,)``, of any sign and sum; None for the mean.
         """
+
+    def described(self) -> Contents:
+        """Return the model that the family was made from as data, as files keep it.
+
+        Raises:
+            ValueError: it cannot be stored.
+        """
+        return describe_model(self.model)
 
     def first(self, data: Tensor) -> Tensor:
         """Return parameters to start from, unless the model's own are asked for.
