@@ -140,11 +140,15 @@ def witnesses_list() -> str:
 def modes_table() -> str:
     """Return the probability of being up as four negative phases learn it."""
     found = result("mode_weights")
-    head = ["negative phase", "P(up)", "last half", "divergence of the truth", "log Z − exact", "s"]
-    rows: list[list[str]] = [["truth", f"{found['up']:.3f}", "", "0", "", ""]]
-    for row in found["rows"]:
+    head = [
+        "learned", "negative phase", "P(up)", "last half", "divergence of the truth",
+        "log Z − exact", "s",
+    ]  # fmt: skip
+    rows: list[list[str]] = [["", "truth", f"{found['up']:.3f}", "", "0", "", ""]]
+    for words, row in modes_rows(found):
         rows.append(
             [
+                words,
                 row["negative"],
                 f"{row['up']:.3f}",
                 f"{row['least']:.3f} to {row['most']:.3f}",
@@ -154,6 +158,11 @@ def modes_table() -> str:
             ]
         )
     return table(head, rows)
+
+
+def modes_rows(found: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the rows of all parts, each with what is learned there."""
+    return [(words, row) for words, rows in found["parts"].items() for row in rows]
 
 
 def witnesses_cell(row: dict[str, Any]) -> str:

@@ -261,6 +261,8 @@ def _result(contents: Contents, name: str) -> Any:
     """Return the result of data of a :class:`Storable`."""
     try:
         return registry.find("result", contents.manifest["result"]).from_contents(contents)
+    except UnknownNameError as error:
+        raise ValueError(f"{name} does not describe a result known here: {error}") from None
     except _WRONG as error:
         raise ValueError(
             f"{name} does not describe a result known here ({type(error).__name__}: {error}); "

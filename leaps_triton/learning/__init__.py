@@ -14,7 +14,7 @@ from .negatives import (
 )
 from .objectives import EnergyDiscrepancy, MaximumLikelihood, Objective, PseudoLikelihood
 from .penalties import ChosenPenalty, choose_l1
-from .tap import TapGradient, TapResult, tap
+from .plefka import MachineTapResult, TapGradient, TapResult, tap
 
 __all__ = [
     "Annealed",
@@ -26,6 +26,7 @@ __all__ = [
     "Learned",
     "Learner",
     "LearningHistory",
+    "MachineTapResult",
     "MaximumLikelihood",
     "MeanField",
     "Negative",

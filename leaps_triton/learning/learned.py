@@ -1,18 +1,19 @@
 """What a learning leaves behind."""
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..io.checkpoint import SCHEMA, Contents, Storable
-from ..io.parts import describe_model, rebuild_model
+from ..io.checkpoint import SCHEMA, Contents, Storable, as_file, read
+from ..io.parts import rebuild_model
 from ..mcmc.base import Move
 from ..provenance import provenance
-from ..registry import register
+from ..registry import UnknownNameError, register
 from ..samplers.ensemble import WeightedEnsemble
-from .families import Family, family_of
+from .families import Family, NetworkEnergy, family_of
 from .replay import replayed
 
 __all__ = ["Learned", "LearningHistory", "Leg"]
@@ -136,7 +137,7 @@ class Learned(Storable):
 
     def contents(self) -> Contents:
         """Return all of it as data, as :func:`leaps_triton.save` stores it."""
-        given = describe_model(self.family.model)
+        given = self.family.described()
         history = self.history.contents()
         tensors = {
             **given.tensors,
@@ -160,10 +161,19 @@ class Learned(Storable):
         return Contents(manifest, tensors)
 
     @classmethod
-    def from_contents(cls, contents: Contents) -> "Learned":
-        """Return what :meth:`contents` describes."""
+    def from_contents(cls, contents: Contents, module: nn.Module | None = None) -> "Learned":
+        """Return what :meth:`contents` describes.
+
+        Args:
+            contents: the data.
+            module: of the energy, if that is of a module; else None.
+
+        Raises:
+            UnknownNameError: the energy is of a module, and there is none.
+            ValueError: the module has other parameters.
+        """
         manifest, tensors = contents
-        family = family_of(rebuild_model(manifest["model"], tensors), **manifest["family"])
+        family = family_of(_given(contents, module), **manifest["family"])
         theta = tensors["theta"]
         model = family.at(theta)
         witnesses = None
@@ -173,6 +183,29 @@ class Learned(Storable):
             witnesses = WeightedEnsemble(model, **columns, **told)
         history = LearningHistory.of(contents)
         return cls(model, history, witnesses, family, theta, tensors["thetas"])
+
+    @classmethod
+    def load(cls, file: str | Path, module: nn.Module) -> "Learned":
+        """Return what was learned of a :class:`NetworkEnergy`, whose module no file holds.
+
+        Other models :func:`leaps_triton.load` makes by itself.
+
+        Args:
+            file: of :func:`leaps_triton.save` or :meth:`Learner.save`.
+            module: one with parameters of the same names and shapes. Its own stay as they are:
+                ``model.load()`` writes those of the file into it. Its buffers are no part of it.
+
+        Raises:
+            ValueError: a file that is not of such a model, or a module with other parameters.
+            OSError: a file that cannot be read.
+        """
+        contents = read(file)
+        stored = contents.manifest.get("model", {}).get("class")
+        if stored != NetworkEnergy.__name__ or "result" not in contents.manifest:
+            raise ValueError(
+                f"{as_file(file).name} is not of a module's energy; lt.load reads it without one"
+            )
+        return cls.from_contents(contents, module)
 
     def replay(
         self,
@@ -208,6 +241,19 @@ class Learned(Storable):
     def support(self) -> Tensor:
         """Return which couplings are not 0, bool ``(parameters,)``; False for fields."""
         return (self.theta != 0.0) & self.family.penalised
+
+
+def _given(contents: Contents, module: nn.Module | None) -> Any:
+    """Return the model that the family was made from."""
+    stored = contents.manifest["model"]
+    if stored["class"] != NetworkEnergy.__name__:
+        return rebuild_model(stored, contents.tensors)
+    if module is None:
+        raise UnknownNameError(
+            f"its energy is a module of your own ({stored['network']}), which no file holds; make "
+            f"the module and call lt.learning.Learned.load(file, module)"
+        )
+    return NetworkEnergy.of(stored, module, contents.tensors["thetas"][0])
 
 
 _COLUMNS = ("configurations", "log_weights", "times", "ess_trace", "resamplings")

@@ -226,6 +226,11 @@ def read_history(file: str | Path) -> TrainingHistory:
 def _stored(contents: Contents, name: str) -> _Stored:
     """Return what a file says of its training; a ValueError if it says nothing of one."""
     training = contents.manifest.get("training")
+    if "result" in contents.manifest:
+        raise ValueError(
+            f"{name} holds a learned model and no sampler; `leaps-triton learn --resume` goes on "
+            f"with it, `leaps-triton info` tells of it, lt.load({name!r}).history has its curves"
+        )
     if training is None:
         raise ValueError(
             f"{name} holds a sampler without the state of its training; give a file of Trainer.save"

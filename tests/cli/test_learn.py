@@ -78,6 +78,14 @@ def test_resume_and_info(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert line in told and "MaximumLikelihood, Jarzynski, walkers 40" in told
     with pytest.raises(SystemExit, match="holds a learned model and no sampler"):
         cli.main(["sample", str(parts), "--output", str(tmp_path / "w.h5")])
+    # Those that read trainings name what reads a learning.
+    others = [
+        ["train", "--checkpoint", str(parts), "--shape", "4", "4", "--beta", "0.3", "--resume"],
+        ["plot", str(parts), "--output", str(tmp_path)],
+    ]
+    for words in others:
+        with pytest.raises(SystemExit, match="no sampler; `leaps-triton learn --resume` goes on"):
+            cli.main(words)
 
 
 def test_penalty_by_held_out_rows(

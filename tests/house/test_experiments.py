@@ -139,12 +139,15 @@ def test_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mode_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = smoke("mode_weights", tmp_path, monkeypatch, "learning")
-    assert [row["negative"] for row in result["rows"]] == ["exact", "Jarzynski", "PCD", "CD-1"]
     # The sum over all configurations with M > 0, and half of those with M = 0.
     assert 0.71 < result["up"] < 0.73
-    weighed = result["rows"][1]
-    # One value of 50 witnesses, whose error is rough.
-    assert abs(weighed["log_z_off"]) < 5.0 * weighed["log_z_error"]
+    assert list(result["parts"]) == ["h", "K and h"]
+    for rows in result["parts"].values():
+        assert [row["negative"] for row in rows] == ["exact", "Jarzynski", "PCD", "CD-1"]
+        # Two values of 50 witnesses, whose errors are rough.
+        assert abs(rows[1]["log_z_off"]) < 5.0 * rows[1]["log_z_error"]
+    # The first steps go from 0.2 towards 0.7.
+    assert 0.25 < result["parts"]["K and h"][0]["coupling"] < 0.7
 
 
 def test_inverse_ising(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +156,9 @@ def test_inverse_ising(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Four of the sixteen entries of a row are σ = 0.1.
     assert scores["J = 0"] == pytest.approx(-0.5 * math.log(0.1**2 * 4 / 16), abs=1e-4)
     assert scores["known bonds, PL"] > scores["J = 0"] + 0.5
+    # A few steps on all pairs, from J = 0.
+    for method in ("ED", "ED, L1 0.01", "PCD, L1 0.03", "Jarzynski, L1 0.03"):
+        assert scores[method] > scores["J = 0"]
 
 
 def test_potts_couplings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import leaps_triton as lt
-from leaps_triton.learning import NetworkEnergy, choose_l1
+from leaps_triton.learning import Learned, NetworkEnergy, choose_l1
 from leaps_triton.learning.families import family_of
 
 SMALL = lt.Ising((3, 3), 0.7)
@@ -131,6 +131,47 @@ def test_networks_learn():
     law = torch.softmax(-learned.model.energy(x), dim=0)
     means = torch.tensordot(law, x.double(), dims=1)
     assert float((means - data.double().mean(0)).abs().max()) < 0.01
+
+
+def linear(seed: int) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 1), torch.nn.Flatten(0))
+
+
+def by_module(seed: int = 0) -> lt.Learner:
+    objective = lt.MaximumLikelihood(lt.Jarzynski(20, witnesses=20))
+    model = NetworkEnergy(linear(seed), (3, 3), q=2, beta=0.5)
+    return lt.Learner(model, DATA, objective, steps=6, learning_rate=0.1, optimizer="adam")
+
+
+def test_modules_go_on_from_files(tmp_path):
+    """Whatever the parameters of the new module are: those of the file count."""
+    whole = by_module().run()
+    file = tmp_path / "learning.safetensors"
+    by_module().run(until=4, checkpoint=file)
+    second = by_module(seed=1)
+    second.resume(file)
+    assert torch.equal(second.run(checkpoint=file).thetas, whole.thetas)
+    again = Learned.load(file, linear(2))
+    assert torch.equal(again.thetas, whole.thetas)
+    assert again.witnesses is not None and whole.witnesses is not None
+    assert again.witnesses.log_z == whole.witnesses.log_z
+    assert torch.equal(again.model.energy(DATA), whole.model.energy(DATA))
+    network = again.model.load()
+    assert torch.equal(network(DATA.float()), again.model.energy(DATA).float())
+
+
+def test_modules_are_asked_for(tmp_path):
+    file = tmp_path / "result.safetensors"
+    lt.save(by_module().run(until=1), file)
+    with pytest.raises(ValueError, match=r"module of your own \(Sequential\).*Learned.load\("):
+        lt.load(file)
+    other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+    with pytest.raises(ValueError, match="must have the parameters of the file's Sequential"):
+        Learned.load(file, other)
+    lt.save(by_conditionals().run(until=1), file)
+    with pytest.raises(ValueError, match="is not of a module's energy"):
+        Learned.load(file, linear(0))
 
 
 def test_penalty_is_chosen():

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...io.packing import Contents
+from ...io.parts import describe_model
+
 __all__ = ["Family", "PseudoLikelihoodTerms", "check_beta", "weighed_mean"]
 
 
@@ -55,6 +58,9 @@ class Family(ABC):
     fixed_moments = True
     """Whether the means of data are the same for all parameters"""
 
+    convex = True
+    """Whether pseudo-likelihood, where there is one, has one minimum alone"""
+
     @property
     def parameters(self) -> int:
         """Number of parameters."""
@@ -88,6 +94,14 @@ class Family(ABC):
             theta: float64 ``(parameters,)``.
             weights: float64 ``(walkers,)``, of any sign and sum; None for the mean.
         """
+
+    def described(self) -> Contents:
+        """Return the model that the family was made from as data, as files keep it.
+
+        Raises:
+            ValueError: it cannot be stored.
+        """
+        return describe_model(self.model)
 
     def first(self, data: Tensor) -> Tensor:
         """Return parameters to start from, unless the model's own are asked for.
@@ -138,8 +152,8 @@ class Family(ABC):
             ValueError: conditional probabilities of single sites have no closed form.
         """
         raise ValueError(
-            f"pseudo-likelihood needs a model of pairs whose sites are all in the data, got "
-            f"{self.model!r}; take MaximumLikelihood, or EnergyDiscrepancy"
+            f"pseudo-likelihood needs a model of pairs, or a NetworkEnergy, whose sites are all in "
+            f"the data, got {self.model!r}; take MaximumLikelihood, or EnergyDiscrepancy"
         )
 
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...lattices.graph import Graph
 from ...lattices.hypercubic import Lattice
+from ...models.pair import PairModel
 
-__all__ = ["Bonds", "Factors", "bonds_of", "factors_of"]
+__all__ = ["Bonds", "Factors", "bonds_of", "coupling_of", "factors_of"]
 
 _NEGLIGIBLE = 1e-14
 """Singular values below this part of the largest are rounding."""
@@ -143,3 +144,11 @@ def bonds_of(lattice: Lattice | Graph) -> Bonds:
     else:
         classes = lattice.classes
     return Bonds(first, second, place, classes, lattice.sites, places)
+
+
+def coupling_of(model: PairModel) -> Tensor:
+    """Return the couplings of a model, flattened, float64 ``(places,)``."""
+    lattice = model.lattice
+    if lattice.hypercubic:
+        return model.coupling.expand(lattice.ndim, *lattice.shape).flatten()
+    return model.coupling.expand(1, lattice.bonds).flatten()

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ...io.packing import Contents
 from ...kernels.checks import expect
 from ...lattices.hypercubic import Lattice
 from ...models.energy_only import CompletedModel, complete
 from ...models.inputs import as_beta, as_states
-from .base import Family, check_beta
+from .base import Family, PseudoLikelihoodTerms, check_beta
+from .conditionals import NetworkConditionals
 
 __all__ = ["NetworkEnergy", "NetworkFamily"]
 
@@ -73,6 +75,38 @@ class NetworkEnergy:
         """Return the same model with other parameters of the network."""
         return NetworkEnergy(self.network, self.lattice.shape, self.q, self.beta, theta)
 
+    def described(self) -> dict[str, Any]:
+        """Return what files keep of the model: all but the network and its parameters."""
+        return {
+            "class": type(self).__name__,
+            "network": type(self.network).__name__,
+            "parameters": [[name, list(value.shape)] for name, value in self._own],
+            "shape": list(self.lattice.shape),
+            "q": self.q,
+            "beta": self.beta,
+        }
+
+    @classmethod
+    def of(cls, data: dict[str, Any], network: nn.Module, theta: Tensor) -> "NetworkEnergy":
+        """Return the model of :meth:`described`'s data.
+
+        Args:
+            data: of a file.
+            network: a module with parameters of the same names and shapes.
+            theta: its parameters in the model, float64 ``(parameters,)``.
+
+        Raises:
+            ValueError: the module has other parameters.
+        """
+        model = cls(network, data["shape"], data["q"], data["beta"], theta)
+        own = model.described()["parameters"]
+        if own != data["parameters"]:
+            raise ValueError(
+                f"module must have the parameters of the file's {data['network']}, "
+                f"{data['parameters']}, got {own}"
+            )
+        return model
+
     def parameters(self, theta: Tensor) -> dict[str, Tensor]:
         """Return a vector of parameters by the names of the network, in its types."""
         parts = {}
@@ -94,9 +128,15 @@ class NetworkEnergy:
         Args:
             configurations: ``(walkers, *shape)``.
             theta: float64 ``(parameters,)``.
+
+        Raises:
+            ValueError: the network returns anything but one number per configuration.
         """
         values = self.parameters(theta)
         found: Tensor = functional_call(self.network, values, (configurations.float(),))
+        wanted = f"one that returns a tensor of shape ({len(configurations)},)"
+        fits = isinstance(found, Tensor) and found.shape == (len(configurations),)
+        expect(fits, "network", wanted, found)
         return found
 
     def energy(self, configurations: Tensor) -> Tensor:
@@ -112,6 +152,7 @@ class NetworkFamily(Family):
     """
 
     fixed_moments = False
+    convex = False
 
     def __init__(self, model: NetworkEnergy) -> None:
         check_beta(model)
@@ -126,6 +167,10 @@ class NetworkFamily(Family):
     def at(self, theta: Tensor) -> Any:
         """Return the model with the law ``ρ_θ``, completed with moves."""
         return complete(self.own.with_theta(theta))
+
+    def described(self) -> Contents:
+        """Return the model as data, without its network."""
+        return Contents(self.own.described(), {})
 
     def u(self, configurations: Tensor, theta: Tensor) -> Tensor:
         """Return ``β H(x)``, float64 ``(walkers,)``."""
@@ -145,3 +190,7 @@ class NetworkFamily(Family):
                 total = (weights * energy).sum()
             (slope,) = torch.autograd.grad(total, free)
         return -self.model.beta * slope
+
+    def conditionals(self, data: Tensor) -> PseudoLikelihoodTerms:
+        """Return what pseudo-likelihood needs of data, int8 ``(samples, *shape)``."""
+        return NetworkConditionals(self, data)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...kernels.checks import expect
 from ...models.pair import PairModel
 from .base import Family, PseudoLikelihoodTerms, check_beta
-from .bonds import Bonds, bonds_of, factors_of
+from .bonds import Bonds, bonds_of, coupling_of, factors_of
 from .conditionals import PairConditionals
 
 __all__ = ["COUPLINGS", "FIELDS", "PairFamily"]
@@ -64,7 +64,7 @@ class PairFamily(Family):
         self.basis = self._basis()
         fields = self._fields_shape()
         self.names = {"coupling": groups, "field": fields.numel()}
-        strengths = model.beta * _full_coupling(model)[self.bonds.place]
+        strengths = model.beta * coupling_of(model)[self.bonds.place]
         self._fixed = torch.zeros_like(strengths)
         if coupling is None:
             self._fixed = strengths
@@ -244,11 +244,3 @@ def _groups(bonds: Bonds, coupling: str | None) -> tuple[Tensor, int]:
     if coupling == "uniform":
         return none, 1
     return none, 0
-
-
-def _full_coupling(model: PairModel) -> Tensor:
-    """Return the couplings of a model, flattened, float64 ``(places,)``."""
-    lattice = model.lattice
-    if lattice.hypercubic:
-        return model.coupling.expand(lattice.ndim, *lattice.shape).flatten()
-    return model.coupling.expand(1, lattice.bonds).flatten()

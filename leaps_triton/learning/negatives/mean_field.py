@@ -9,7 +9,7 @@ from torch import Tensor
 from ...kernels.checks import as_integer, expect
 from ...models.machines import RBM
 from ..families.base import Family
-from ..tap import Equations, tap
+from ..plefka import MachineEquations, tap
 from .base import Negative
 from .chains import rows_of
 from .seeds import Purpose, derived_seed
@@ -90,8 +90,7 @@ class MeanField(Negative):
     def moments(self, family: Family, theta: Tensor, state: Solutions) -> Tensor:
         """Return the derivatives of the approximate log Z, float64 ``(parameters,)``."""
         model = family.at(theta)
-        visible, hidden = model.split(state.means)
-        parts = Equations(model, self.order).gradient(visible, hidden)
+        parts = MachineEquations(model, self.order).gradient(state.means)
         return torch.cat([parts.weights.flatten(), parts.visible_bias, parts.hidden_bias])
 
     def _followed(self, family: Family, theta: Tensor, means: Tensor) -> Solutions:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ...samplers.ensemble import WeightedEnsemble
 from ..families.base import Family
-from ..updates import Update
+from ..updates import Momentum, Penalty, Update
 
-__all__ = ["Objective", "Problem", "Step"]
+__all__ = ["Objective", "Problem", "Step", "Stepping", "stepped"]
 
 
 class Problem(NamedTuple):
@@ -36,6 +36,35 @@ class Step(NamedTuple):
     """What the history records of it, by name"""
     converged: bool = False
     """Whether further steps change nothing"""
+
+
+class Stepping(NamedTuple):
+    """Where a descent along gradients stands."""
+
+    theta: Tensor
+    """float64 ``(parameters,)``"""
+    momentum: Momentum
+    """Of the optimiser"""
+
+
+def stepped(
+    problem: Problem, state: Stepping, value: float, slope: Tensor, penalty: Penalty
+) -> Step:
+    """Return what one step of the learner's optimiser does.
+
+    Args:
+        problem: what is learned.
+        state: before the step.
+        value: what the history records as ``"loss"``.
+        slope: gradient of what is minimised, without the penalty, float64 ``(parameters,)``.
+        penalty: added to what is minimised.
+    """
+    family = problem.family
+    moved, momentum = problem.update.step(
+        state.theta, slope, state.momentum, penalty, family.counts
+    )
+    values = {"loss": value, "gradient_norm": float((slope / family.counts).norm())}
+    return Step(Stepping(family.inside(moved), momentum), values)
 
 
 class Objective(ABC):

@@ -18,7 +18,7 @@ from ..families.base import Family
 from ..negatives.chains import rows_of
 from ..negatives.seeds import Purpose, derived_seed
 from ..updates import Momentum, Penalty
-from .base import Objective, Problem, Step
+from .base import Objective, Problem, Step, Stepping, stepped
 from .likelihood import as_penalty
 from .noise import KERNELS, heat_kernel, perturbed
 
@@ -32,15 +32,6 @@ class Ranking(NamedTuple):
     """``mean log (1/M + 1/M Σ_j e^{u(x) - u(z_j)})``"""
     slope: Tensor
     """Its gradient, float64 ``(parameters,)``"""
-
-
-class Perturbing(NamedTuple):
-    """Where a descent stands."""
-
-    theta: Tensor
-    """float64 ``(parameters,)``"""
-    momentum: Momentum
-    """Of the optimiser"""
 
 
 def ranking(family: Family, theta: Tensor, data: Tensor, negatives: Tensor) -> Ranking:
@@ -126,26 +117,20 @@ class EnergyDiscrepancy(Objective):
             time = time * model.q**2
         return heat_kernel(self.kernel, model.q, time)
 
-    def begin(self, problem: Problem, theta: Tensor) -> Perturbing:
+    def begin(self, problem: Problem, theta: Tensor) -> Stepping:
         """Return the state at the first parameters."""
-        return Perturbing(theta, Momentum.begin(len(theta)))
+        return Stepping(theta, Momentum.begin(len(theta)))
 
-    def step(self, problem: Problem, state: Perturbing) -> Step:
+    def step(self, problem: Problem, state: Stepping) -> Step:
         """Return the state after one step down the loss."""
-        family = problem.family
         rows = problem.data
         updates = state.momentum.updates
         if self.batch is not None:
             seed = derived_seed(problem.seed, Purpose.ROWS)
             rows = rows_of(rows, self.batch, seed, updates)
         found = self._loss(problem, state.theta, rows, updates)
-        penalty = Penalty(self.l1, 0.0, family.penalised)
-        moved, momentum = problem.update.step(
-            state.theta, found.slope, state.momentum, penalty, family.counts
-        )
-        norm = float((found.slope / family.counts).norm())
-        values = {"loss": found.value, "gradient_norm": norm}
-        return Step(Perturbing(family.inside(moved), momentum), values)
+        penalty = Penalty(self.l1, 0.0, problem.family.penalised)
+        return stepped(problem, state, found.value, found.slope, penalty)
 
     def _loss(self, problem: Problem, theta: Tensor, rows: Tensor, event: int) -> Ranking:
         """Return the loss of some rows and its gradient."""

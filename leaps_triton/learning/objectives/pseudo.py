@@ -2,7 +2,8 @@
 
 It is concave in the couplings and fields of pair models, needs no walkers, and is consistent. The
 minimum with a penalty ``l1 Σ |θ|`` is found by accelerated proximal gradients with restarts, which
-are deterministic and set couplings to 0 exactly.
+are deterministic and set couplings to 0 exactly. A network's energies, of which it is not concave,
+follow the learner's optimiser instead.
 
 References:
     Besag, *Statistical analysis of non-lattice data*, The Statistician 24, 179 (1975).
@@ -16,15 +17,15 @@ References:
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...kernels.checks import as_bool, as_number, is_positive
 from ..families.base import PseudoLikelihoodTerms
-from ..updates import Penalty, soft_threshold
-from .base import Objective, Problem, Step
+from ..updates import Momentum, Penalty, soft_threshold
+from .base import Objective, Problem, Step, Stepping, stepped
 from .likelihood import as_penalty
 
 __all__ = ["Descent", "PseudoLikelihood"]
@@ -106,19 +107,22 @@ class Smooth(NamedTuple):
 class PseudoLikelihood(Objective):
     """Minimises ``-Σ_i log p(x_i | rest)``, the mean over data, plus ``l1 Σ |θ| + l2/2 Σ θ²``.
 
-    The penalties hold β times the couplings, each bond or class counted once; fields are free.
+    The penalties hold β times the couplings, each bond or class counted once; fields are free. For
+    a :class:`NetworkEnergy` they hold all parameters; its ``q - 1`` other energies of every site of
+    every sample make a step, along the gradient as the learner's ``optimizer`` and
+    ``learning_rate`` say (take ``"adam"``), and all its ``steps`` are made.
 
     Args:
         l1: strength of the penalty that sets couplings to 0; :func:`choose_l1` finds one by
             held-out data.
         l2: strength of a quadratic one.
         refit: whether to go on without ``l1`` among the couplings that it has left, which removes
-            the shrinkage.
+            the shrinkage; of pair models alone.
         tolerance: ends the descent: largest step, per term of the energy, in units of a length-one
-            step of the gradient.
+            step of the gradient; of pair models alone.
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: an argument is not as above; at the first step, a model that it does not serve.
 
     Example:
         >>> PseudoLikelihood(l1=0.05)
@@ -141,15 +145,33 @@ class PseudoLikelihood(Objective):
 
     def prepare(self, problem: Problem) -> PseudoLikelihoodTerms:
         """Return the conditional probabilities of sites in the data."""
+        if self.refit and not problem.family.convex:
+            raise ValueError(
+                f"refit=True is of pair models alone, got {problem.family.model!r}; leave it out"
+            )
         return problem.family.conditionals(problem.data)
 
-    def begin(self, problem: Problem, theta: Tensor) -> Descent:
+    def begin(self, problem: Problem, theta: Tensor) -> Descent | Stepping:
         """Return the state at the first parameters."""
+        if not problem.family.convex:
+            return Stepping(theta, Momentum.begin(len(theta)))
         everything = torch.ones(len(theta), dtype=torch.bool)
         return Descent(theta, theta, 1.0, 1.0, everything, False)
 
-    def step(self, problem: Problem, state: Descent) -> Step:
-        """Return the state after one accelerated proximal step."""
+    def step(self, problem: Problem, state: Any) -> Step:
+        """Return the state after one step, an accelerated proximal one where there is one minimum.
+
+        Args:
+            problem: what is learned.
+            state: of the step before, as :meth:`begin` returns it.
+        """
+        if problem.family.convex:
+            return self._accelerated(problem, state)
+        value, slope = problem.prepared.loss(state.theta)
+        penalty = Penalty(self.l1, self.l2, problem.family.penalised)
+        return stepped(problem, state, value + penalty.value(state.theta), slope, penalty)
+
+    def _accelerated(self, problem: Problem, state: Descent) -> Step:
         counts = problem.family.counts
         smooth = Smooth(
             problem.prepared, Penalty(self._l1(state), self.l2, problem.family.penalised)
@@ -184,4 +206,4 @@ class PseudoLikelihood(Objective):
 
     def score(self, problem: Problem, theta: Tensor, held_out: Tensor) -> float:
         """Return ``-Σ_i log p(x_i | rest)`` of other data."""
-        return problem.family.conditionals(held_out).loss(theta)[0]
+        return problem.family.conditionals(held_out).value(theta)

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import leaps_triton as lt
-from leaps_triton.learning.families import family_of
+from leaps_triton.learning import NetworkEnergy
+from leaps_triton.learning.families import conditionals, family_of
+from leaps_triton.learning.families.bonds import bonds_of
 
 FLOAT64 = torch.float64
 
@@ -112,3 +114,93 @@ def test_models_without_conditionals_are_refused():
     field = lt.PhiFour((4, 4), 1.0, 1.0)
     with pytest.raises(ValueError, match="pseudo-likelihood needs a model of pairs"):
         lt.Learner(field, torch.zeros(3, 4, 4), lt.PseudoLikelihood())
+    with pytest.raises(ValueError, match="refit=True is of pair models alone"):
+        lt.Learner(Pairs.model(2), torch.zeros(3, 3, 4), lt.PseudoLikelihood(refit=True))
+
+
+class Pairs(torch.nn.Module):
+    """Return the energy of pair models of a 3 × 4 torus, whose couplings and fields it holds."""
+
+    def __init__(self, like: lt.PairModel, theta: torch.Tensor) -> None:
+        super().__init__()
+        self.theta = torch.nn.Parameter(theta)
+        self.bonds = bonds_of(like.lattice)
+
+    @staticmethod
+    def model(q: int) -> NetworkEnergy:
+        """Return one of ``q`` states with random parameters, at β = 0.8."""
+        like = lt.Potts((3, 4), q, 1.0)
+        size = family_of(like, "bond", "site").parameters
+        generator = torch.Generator().manual_seed(2)
+        theta = 0.4 * torch.randn(size, generator=generator, dtype=FLOAT64)
+        return NetworkEnergy(Pairs(like, theta), (3, 4), q, beta=0.8)
+
+    def forward(self, configurations: torch.Tensor) -> torch.Tensor:
+        bonds = self.bonds
+        states = configurations.flatten(1).long()
+        first, second = states[:, bonds.first], states[:, bonds.second]
+        couplings = self.theta[: len(bonds)]
+        fields = self.theta[len(bonds) :].view(-1, states.shape[1])
+        if len(fields) == 1:
+            # Of two states a field is half the difference.
+            fields = torch.cat([-fields, fields])
+        alone = fields.gather(0, states)
+        return -((first == second) * couplings).sum(1) - alone.sum(1)
+
+
+@pytest.mark.parametrize("evaluated", [1, 30, 2**12])
+@pytest.mark.parametrize("q", [2, 3, 5])
+def test_networks_have_the_loss_of_pair_models(q, evaluated, monkeypatch):
+    """Energies, batches of any size and autograd beside the closed form."""
+    monkeypatch.setattr(conditionals, "_EVALUATED", evaluated)
+    model = Pairs.model(q)
+    pairs = family_of(lt.Potts((3, 4), q, 1.0), "bond", "site")
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randint(0, q, (8, 3, 4), generator=generator).to(torch.int8)
+    # The network is told β and its energy, the pair model β times the couplings.
+    wanted, slope = pairs.conditionals(x).loss(0.8 * model.theta)
+    terms = family_of(model).conditionals(x)
+    found, by_autograd = terms.loss(model.theta)
+    assert abs(found - wanted) < 1e-12
+    assert terms.value(model.theta) == pytest.approx(wanted, abs=1e-12)
+    assert float((by_autograd - 0.8 * slope).abs().max()) < 1e-12
+
+
+def test_networks_descend_and_go_on(tmp_path):
+    """A field that a linear energy can tell, by Adam; to the last bit after a stop."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 1), torch.nn.Flatten(0))
+    data = lt.exact.sample(lt.Ising((3, 3), 1.0, coupling=0.0, field=0.4), 400, seed=1)
+
+    def learner() -> lt.Learner:
+        return lt.Learner(
+            NetworkEnergy(network, (3, 3), q=2), data, lt.PseudoLikelihood(),
+            steps=150, learning_rate=0.05, optimizer="adam", decay=True, held_out=0.25,
+        )  # fmt: skip
+
+    learned = learner().run()
+    # Sites are independent: their means are those of the data.
+    chance = torch.sigmoid(-learned.theta[:9])
+    assert float((chance - data[:300].double().mean(0).flatten()).abs().max()) < 1e-3
+    assert learned.history.held_out[-1] < learned.history.held_out[0]
+    again = learner()
+    again.run(until=60)
+    assert torch.equal(again.run().thetas, learned.thetas)
+    sparse = lt.Learner(
+        NetworkEnergy(network, (3, 3), q=2), data, lt.PseudoLikelihood(l1=10.0),
+        steps=60, learning_rate=0.05,
+    ).run()  # fmt: skip
+    assert not bool(sparse.theta.any())
+    by_noise = lt.Learner(
+        NetworkEnergy(network, (3, 3), q=2), data, lt.EnergyDiscrepancy("grid"), steps=1,
+    ).run()  # fmt: skip
+    whole = by_noise.family.conditionals(data).value(by_noise.thetas[0])
+    assert by_noise.history.values["loss"][0] == pytest.approx(whole / 9, abs=1e-6)
+
+
+def test_networks_of_another_shape_are_refused():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 1))
+    data = torch.zeros(4, 3, 3, dtype=torch.int8)
+    learner = lt.Learner(NetworkEnergy(network, (3, 3), 2), data, lt.PseudoLikelihood())
+    with pytest.raises(ValueError, match=r"network must be one that returns .* of shape \(4,\)"):
+        learner.run()
