@@ -64,6 +64,7 @@ GALLERY = [
     "own_energy",
     "own_couplings",
     "own_observable",
+    "frustration",
     "potts_first_order",
     "phi_four",
     "unequal_modes",

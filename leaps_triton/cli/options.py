@@ -139,10 +139,6 @@ _DRAWN = {"coupling": "coupling", "disorder": "disorder", "disorder_seed": "seed
 
 _MODELS = f"Lattice model: {choices(makeable())}; or a density: {', '.join(DENSITIES)}."
 
-_SHAPE = (8, 8)
-"""Of lattices, unless told."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """A lattice model, or a density by its name."""
@@ -185,8 +181,13 @@ class ModelOptions:
     separation: float | None = None
     """How far apart modes are: of two-modes from 0 (2), of laplace from each other (8)."""
 
-    def make(self) -> Any:
-        """Return the model that the options describe."""
+    def make(self, lattice: lt.Lattice | lt.Graph | None = None) -> Any:
+        """Return the model that the options describe.
+
+        Args:
+            lattice: where the sites of spins stand, in place of the options that say so; None for
+                these.
+        """
         of_density = {"dim": self.dim, "separation": self.separation}
         if is_density(self.model):
             self._check_density()
@@ -222,6 +223,8 @@ class ModelOptions:
             given["coupling"] = self.coupling[0]
         if self.field:
             given["field"] = self._field("q" in takes)
+        if lattice is not None:
+            return maker(lattice, beta=self.told_beta, **given)
         if self.graph is not None:
             return self._on_graph(maker, given)
         file = self._couplings(given)

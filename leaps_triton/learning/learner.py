@@ -322,12 +322,12 @@ def _as_data(data: Any, model: Any) -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         expect(False, "data", wanted, data)
     expect(rows.ndim >= 2 and len(rows) > 0, "data", wanted, data)
-    if rows.is_floating_point() and not model.dtype.is_floating_point:
-        whole = bool((rows == rows.round()).all())
-        expect(whole, "data", "whole numbers, the states 0 … q-1", data)
-    # Values beyond int8 would wrap round to states.
-    elif not model.dtype.is_floating_point:
-        expect(int(rows.long().abs().max()) <= 127, "data", "states 0 … q-1", data)
+    if not model.dtype.is_floating_point:
+        states = "whole numbers, the states 0 … q-1"
+        if rows.is_floating_point():
+            expect(bool((rows == rows.round()).all()), "data", states, data)
+        # Values beyond int8 would wrap round to states.
+        expect(float(rows.double().abs().max()) <= 127, "data", states, data)
     return rows.detach().cpu().to(model.dtype)
 
 

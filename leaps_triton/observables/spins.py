@@ -147,7 +147,8 @@ def along(observable: Callable[..., Tensor], direction: int) -> Observable:
 
 
 def _length(model: LatticeModel, direction: int) -> int:
-    require_hypercubic(model.lattice, "An observable along a direction")
+    mend = "; correlation_by_distance and structure_factor_at serve graphs with positions"
+    require_hypercubic(model.lattice, "An observable along a direction", mend)
     direction = as_integer("direction", direction, 0, model.lattice.ndim - 1)
     return model.lattice.shape[direction]
 

@@ -74,6 +74,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [],
         ["demo"],
         ["train"],
+        ["learn"],
         ["sample"],
         ["chain"],
         ["scan"],
@@ -91,6 +92,7 @@ def test_help_reads_at_80_columns(command: list[str]) -> None:
     words = {
         "demo": "exact values",
         "train": "goes on, to --steps",
+        "learn": "--coupling",
         "sample": "HDF5",
         "chain": "with more --sweeps it grows",
         "scan": "one HDF5 file, one table, one figure",

@@ -43,3 +43,17 @@ def test_info_of_a_chain_names_move_and_run(
     assert "c.h5: chain, 20 of 20 draws of 2 walkers, complete" in printed
     assert "\n  move       HeatBath, sweeps 1" in printed and "\n  run        walkers 2" in printed
     assert "\n  next       leaps-triton measure c.h5; leaps-triton plot c.h5" in printed
+
+
+def test_info_of_replicas_tells_graph_and_moves_one_after_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.h5"
+    moves = lt.Compose(lt.HeatBath(), lt.Houdayer())
+    tempering = lt.ParallelTempering(betas=[0.1, 0.3], move=moves)
+    lt.io.run_chain(lt.Ising(lt.Graph.complete(4), 0.3), tempering, 2, 4, file, device="cpu")
+    cli.main(["info", str(file)])
+    printed = capsys.readouterr().out
+    assert "\n  graph      Graph.complete(4): 4 sites, 6 bonds" in printed
+    told = "ParallelTempering, Compose, moves HeatBath, sweeps 1 + Houdayer, clusters 1, betas 0.1 0.3"
+    assert told in " ".join(printed.split())

@@ -119,6 +119,33 @@ def test_data_of_runs_and_machines(tmp_path: Path) -> None:
     assert torch.equal(lt.load(tmp_path / "l.safetensors").theta, same.theta)
 
 
+def test_data_of_runs_tell_lattice_and_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = lt.Graph.triangular((3, 2), periodic=False)
+    for stands in (graph, lt.Lattice((3, 2), periodic=(False, True))):
+        file, output = tmp_path / "c.h5", tmp_path / "l.safetensors"
+        for made in (file, output):
+            made.unlink(missing_ok=True)
+        model = lt.Ising(stands, 0.3)
+        lt.io.run_chain(model, lt.HeatBath(), 9, 9, file, configurations=True, device="cpu")
+        learn(file, output, "--coupling", "uniform")
+        assert lt.load(output).model.lattice == stands
+    # Options that say where the sites stand come first.
+    learn(file, tmp_path / "all.safetensors", "--graph", "complete:6", "--coupling", "uniform")
+    assert lt.load(tmp_path / "all.safetensors").model.lattice == lt.Graph.complete(6)
+    cli.main(["info", str(tmp_path / "all.safetensors")])
+    assert "\n  graph      Graph.complete(6): 6 sites" in capsys.readouterr().out
+
+
+def test_sites_of_a_file_are_counted_as_told(data: Path, tmp_path: Path) -> None:
+    edges = tmp_path / "edges.txt"
+    edges.write_text("".join(f"{site} {site + 1} 1\n" for site in range(1, 9)))
+    options = ["--graph", str(edges), "--first-site", "1", "--coupling", "uniform"]
+    learn(data, tmp_path / "l.safetensors", *options)
+    assert lt.load(tmp_path / "l.safetensors").model.lattice.sites == 9
+
+
 def test_weighted_walkers_are_drawn_by_their_weights(tmp_path: Path) -> None:
     from leaps_triton.cli.targets.data import read_rows
 

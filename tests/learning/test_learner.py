@@ -190,3 +190,7 @@ def test_what_is_refused():
         lt.Learner(lt.Ising((3, 3), 0.0), DATA, lt.PseudoLikelihood())
     with pytest.raises(ValueError, match="configurations"):
         lt.Learner(SMALL, 2 * DATA.float() - 1, lt.PseudoLikelihood())
+    # 256 as int8 would be the state 0.
+    for rows in (256.0 * DATA, 256 * DATA.int(), 1e300 * DATA.double()):
+        with pytest.raises(ValueError, match="data must be whole numbers, the states 0 … q-1"):
+            lt.Learner(SMALL, rows, lt.PseudoLikelihood())

@@ -36,6 +36,26 @@ def test_energies_are_those_of_every_time(model: Any, refresh: str) -> None:
         assert abs(energies.mean() - 9 * lt.exact.energy(model.at(beta))) < 4 * error
 
 
+def test_a_graph_has_the_samples_of_its_lattice() -> None:
+    generator = torch.Generator().manual_seed(5)
+    coupling = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    graph = lt.Graph.with_neighbours((3, 4), [(1, 0), (0, 1)])
+    models = [lt.Ising((3, 4), 0.4, coupling), lt.Ising(graph, 0.4, coupling.flatten())]
+    found = []
+    for model in models:
+        made = equilibrate(lt.AnnealingPath(model), TIMES, 20, "heat_bath", 3, device="cpu")
+        found.append(made.configurations.flatten(2))
+    assert torch.equal(*found)
+
+
+def test_a_graph_with_fewer_neighbours_at_its_ends() -> None:
+    graph = lt.Graph.triangular((3, 3), periodic=False)
+    path = lt.AnnealingPath(lt.EdwardsAnderson(graph, beta=0.7, seed=1))
+    energies = path.model.energy(equilibrate(path, [1.0], 400, device="cpu").configurations[0])
+    # Beyond 4 standard errors in one of 16 000 seeds.
+    assert abs(energies.mean() - 9 * lt.exact.energy(path.model)) < 4 * energies.std() / 20
+
+
 @pytest.mark.parametrize("refresh", OF_SPINS)
 def test_walkers_are_the_same_alone_and_among_others(refresh: str) -> None:
     path = lt.AnnealingPath(lt.Ising((2, 3), beta=0.5))

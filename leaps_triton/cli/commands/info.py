@@ -20,7 +20,13 @@ from ..targets.learned import render
 
 __all__ = ["Info", "Measure", "measured"]
 
-_CALLED = {"kernel": "move", "chain": "run", "mcmc": "moves", "provenance": "made by"}
+_CALLED = {
+    "kernel": "move",
+    "kernels": "moves",
+    "chain": "run",
+    "mcmc": "moves",
+    "provenance": "made by",
+}
 """Entry of a manifest → what a person calls it."""
 
 _WIDTH = 100
@@ -93,6 +99,9 @@ class Info:
         learner = manifest.get("learner", {})
         print(f"{self.file.name}: {kind}")
         print(_line("model", repr(learned.model)))
+        lattice = getattr(learned.model, "lattice", None)
+        if isinstance(lattice, lt.Graph):
+            print(_line("graph", lattice.describe()))
         for name in ("objective", "settings"):
             if name in learner:
                 print(_line(name, _words(learner[name])))
@@ -140,11 +149,14 @@ def _words(part: Any) -> str:
                 continue
             # The name of a class and entries of entries speak for themselves.
             if name != "class" and not isinstance(value, dict):
-                text = f"{name} {text}"
+                text = f"{_CALLED.get(name, name)} {text}"
             words.append(text)
         return ", ".join(words)
     if isinstance(part, list):
-        return " ".join(_words(value) for value in part)
+        between = " "
+        if any(isinstance(value, dict) for value in part):
+            between = " + "
+        return between.join(_words(value) for value in part)
     if part is True:
         return "yes"
     if part is False:

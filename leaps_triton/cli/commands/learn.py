@@ -15,7 +15,7 @@ import leaps_triton as lt
 from ...io import checkpoint
 from ...provenance import provenance
 from ..interrupts import going_on
-from ..options import ModelOptions, config, option
+from ..options import ModelOptions, config, is_field, option
 from ..results import announce, check_folders, write
 from ..targets.data import laid_out, read_rows
 from ..targets.graphs import GRAPHS
@@ -64,17 +64,30 @@ _HELD_OUT = "held-out"
 _PART = 0.2
 """Data held out to choose a penalty, unless told."""
 
+_NOT_OF_MACHINES = (
+    "shape",
+    "graph",
+    "q",
+    "couplings",
+    "first_site",
+    "mass_squared",
+    "quartic",
+)
+"""Options that a machine has not."""
+
 _SMALL = 0.01
 """Standard deviation of the first weights of a machine: units must differ to grow apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learn:
-    """Learn couplings and fields of a model from data, into a file that lt.load reads.
+    """Learn couplings and fields of a model from data, into a file for lt.load.
 
-    With --resume and the same other options a stopped run goes on, and a finished one to --steps.
+    With --resume and the same other options a stopped run goes on.
 
-    Log Z comes from the --witnesses of --negative jarzynski, or is exact where that takes seconds.
+    A finished run goes on too, to more --steps.
+
+    Log Z is exact where that takes seconds, else of --negative jarzynski's walkers.
     """
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
@@ -86,7 +99,7 @@ class Learn:
     """Among which models: ising, potts, clock, edwards-anderson, phi4; or rbm, a restricted
     Boltzmann machine with --hidden units."""
     shape: tuple[int, ...] = ()
-    """Length of the lattice in each direction; by default that of the data."""
+    """Length of the lattice in each direction; by default the lattice or graph of the data."""
     graph: Annotated[str | None, tyro.conf.arg(help=f"In place of --shape: {GRAPHS}, or FILE.")] = (
         None
     )
@@ -103,6 +116,8 @@ class Learn:
     """Hidden units of rbm."""
     couplings: Path | None = None
     """File of the couplings that --coupling none leaves and --start model starts from."""
+    first_site: Literal[0, 1] | None = None
+    """Number of the first site in lines `i j J` of a file; else 0, or 1 in max-cut files."""
     open_boundaries: bool = False
     """Open boundaries in every direction, instead of periodic ones."""
     coupling: Literal["bond", "class", "uniform", "none"] = "bond"
@@ -205,13 +220,13 @@ class Learn:
         if self.hidden is not None:
             raise ValueError(f"--hidden is of --model rbm alone, got --model {self.model}")
         shape = self.shape
-        if not shape and self.graph is None:
-            if lattice is not None and not lattice.hypercubic:
-                raise ValueError(
-                    f"{self.data.name} is of {lattice!r}; give the --graph of the model too"
-                )
+        told = bool(shape or self.graph or self.couplings or self.open_boundaries)
+        if told or self.first_site is not None or is_field(self.model):
+            # Options say where the sites stand.
+            lattice = None
+        if lattice is None and not shape and self.graph is None:
             shape = tuple(rows.shape[1:])
-        model = self._options(shape).make()
+        model = self._options(shape).make(lattice)
         return model, laid_out(rows, model.lattice.sites, model.shape)
 
     def _options(self, shape: tuple[int, ...]) -> ModelOptions:
@@ -230,6 +245,7 @@ class Learn:
             quartic=self.quartic,
             q=self.q,
             couplings=self.couplings,
+            first_site=self.first_site,
             open_boundaries=self.open_boundaries,
             **given,
         )
@@ -238,7 +254,7 @@ class Learn:
         """Return the machine to start from: small weights, and biases of the means of the data."""
         if self.hidden is None or self.hidden < 1:
             raise ValueError("--model rbm needs --hidden, the number of its hidden units")
-        for name in ("shape", "graph", "q", "couplings", "mass_squared", "quartic"):
+        for name in _NOT_OF_MACHINES:
             if getattr(self, name) not in (None, ()):
                 raise ValueError(f"{option(name)} is no option of --model rbm; leave it out")
         beta = self.beta

@@ -72,7 +72,7 @@ class Sample:
     intervals: int | None = None
     """With --model, intervals of the path; 100 by default."""
     leapfrogs: int | None = None
-    """With --model, leapfrogs of a trajectory; 3 by default."""
+    """With --model, steps (leapfrogs) of a trajectory of HMC; 3 by default."""
     walkers: int = 4096
     """Walkers to sample."""
     blocks: str | None = None

@@ -94,7 +94,7 @@ class Train(RecipeOptions):
     """Moves at the start of every interval of sampling: heat-bath sweeps, none by default; of a
     field trajectories of HMC, 1 by default."""
     leapfrogs: int | None = None
-    """Leapfrogs of these trajectories; 1 by default."""
+    """Steps (leapfrogs) of these trajectories; 1 by default."""
     network: Annotated[str | None, tyro.conf.arg(help=_NETWORKS)] = None
     """Locally equivariant network."""
     kernel_size: int | None = None

@@ -293,14 +293,12 @@ class Density(DensityModel):
             try:
                 both = self._function(rows.clone().requires_grad_())
                 first = self._function(rows[:1])
-            except RuntimeError as error:
-                if "numpy()" not in str(error):
+            except (RuntimeError, IndexError) as error:
+                mend = _mend(error, self.dtype)
+                if mend is None:
                     # Such as tables on another device: calls there say what is wrong.
                     return
-                raise ValueError(
-                    f"log_density of {self!r} must be made of torch operations on its argument, "
-                    f"which give forces; numpy has none"
-                ) from error
+                raise ValueError(f"log_density of {self!r} {mend}") from error
         if not isinstance(both, Tensor) or both.shape != (2,):
             # A call tells which shape came.
             return
@@ -335,6 +333,28 @@ class Density(DensityModel):
                 f"({walkers},), got {got}; sum over the coordinates, axis 1, alone"
             )
         return found.to(torch.float64)
+
+
+def _mend(error: Exception, dtype: torch.dtype) -> str | None:
+    """Return what a function that fails must do; None where its own error tells.
+
+    Args:
+        error: that it has raised.
+        dtype: of its argument.
+    """
+    if isinstance(error, IndexError):
+        return (
+            f"must take any number of rows (walkers, dim), and raised: {error}; the first "
+            f"coordinate of all rows is x[:, 0]"
+        )
+    if "numpy()" in str(error):
+        return "must be made of torch operations on its argument, which give forces; numpy has none"
+    if "dtype" in str(error):
+        return (
+            f"must take configurations of {dtype}, and raised: {error}; make its tables and "
+            f"networks of that type, or choose dtype= of the density"
+        )
+    return None
 
 
 def _is_one(number: float) -> bool:

@@ -197,11 +197,15 @@ def _coupled(model: Any) -> float:
     spread = 2.0
     if is_pair_model(model):
         spread = float(model.bond_table.max() - model.bond_table.min())
-    shape = model.shape
-    coupling = model.coupling.abs().expand(len(shape), *shape)
-    total = torch.zeros(shape, dtype=torch.float64)
-    for axis, bonds in enumerate(coupling):
-        total += bonds + bonds.roll(1, axis)
+    lattice = model.lattice
+    if lattice.hypercubic:
+        bonds = (lattice.ndim, *lattice.shape)
+    else:
+        bonds = (1, lattice.bonds)
+    strengths = model.coupling.abs().expand(bonds).flatten()
+    # Sites with fewer neighbours than others have a bond of no strength, the last.
+    padded = torch.cat([strengths, strengths.new_zeros(1)])
+    total = padded[lattice.incidence().bond.long()].sum(0)
     return float(total.max()) * spread / 2
 
 

@@ -15,9 +15,11 @@ import leaps_triton as lt
         (lambda x: -(x - x.mean(0)).square().sum(1), "each row the number of that row alone"),
         (lambda x: -x.detach().square().sum(1), "leave out detach, no_grad and numpy"),
         (lambda x: torch.from_numpy(-(x.numpy() ** 2).sum(1)), "numpy has none"),
+        (lambda x: -(x @ torch.eye(2)).square().sum(1), "configurations of torch.float64.*dtype="),
+        (lambda x: -x[0].square() - x[1].square(), r"first coordinate of all rows is x\[:, 0\]"),
     ],
 )
-def test_a_function_of_other_rows_or_without_a_gradient_is_refused(
+def test_a_function_that_no_weight_or_force_is_right_with_is_refused(
     function: Any, said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
