@@ -38,6 +38,11 @@ BETAS = {"ising": 0.4407, "potts": 1.005, "glass": 1.0}
 """Near the transition of the infinite lattice, the value of published comparisons; of the glass,
 where its relaxation has become slow."""
 
+SWEEPS = (4, 8, 16)
+"""Heat-bath sweeps at the end of each interval, that are tried."""
+GLASS_SWEEPS = (16, 64)
+"""Of a glass, likewise."""
+
 
 @dataclass(frozen=True)
 class Critical:
@@ -69,6 +74,9 @@ class Critical:
     """Intervals of the rivals, among which a pilot chooses."""
     beginning: Path | None = None
     """A trained sampler of a smaller lattice, whose network is trained on."""
+    clusters: int = 0
+    """Updates of all clusters (Swendsen and Wang) at the end of each interval of networks without
+    sweeps; pilots of the rivals try them too then."""
     local_steps: int = 1500
     """Steps of the training of local rates, of Ising models alone; 0 for none."""
     save: Path | None = None
@@ -132,25 +140,42 @@ def made_of(kind: str, model: Any, seed: int, settings: Critical) -> recipes.Tra
 
 def variants(kind: str, settings: Critical) -> list[tuple[int, int, int]]:
     """Return intervals, sweeps at each, and walkers of a block that a network is weighed with."""
-    found = [(intervals, 0, settings.block) for intervals in settings.intervals]
-    if kind != "local":
+    glass = settings.model == "glass"
+    block = settings.block
+    if kind == "local":
+        block = settings.classical_block
+    found = [(intervals, 0, block) for intervals in settings.intervals]
+    if kind != "local" and not glass:
         return found
-    # What local rates leave to be done sweeps do at little cost.
-    found = [(intervals, 0, settings.classical_block) for intervals in settings.intervals]
+    # What local rates leave to be done, and any network on a glass, sweeps do at little cost.
     for intervals in settings.intervals:
-        for sweeps in (4, 8, 16):
-            found.append((intervals, sweeps, settings.classical_block))
+        for sweeps in GLASS_SWEEPS if glass else SWEEPS:
+            found.append((intervals, sweeps, block))
     return found
 
 
-def sampler_of(made: recipes.Trained, variant: tuple[int, int, int]) -> lt.Sampler:
-    """Return the sampler of a network with other intervals, sweeps and blocks."""
+def sampler_of(
+    made: recipes.Trained, variant: tuple[int, int, int], clusters: int = 0
+) -> lt.Sampler:
+    """Return the sampler of a network with other intervals, moves and blocks."""
     intervals, sweeps, block = variant
     given = made.sampler
-    mcmc = lt.HeatBath(sweeps) if sweeps else None
+    mcmc: lt.HeatBath | lt.SwendsenWang | None = None
+    if sweeps:
+        mcmc = lt.HeatBath(sweeps)
+    elif clusters:
+        mcmc = lt.SwendsenWang(clusters)
     return lt.Sampler(
         given.path, given.transport, recipes.late(intervals), mcmc, block=block, device="cpu"
     )
+
+
+def moves_told(variant: tuple[int, int, int], settings: Critical) -> dict[str, Any]:
+    """Return which moves stand at the end of an interval, for a row."""
+    told = {"sweeps": variant[1]}
+    if settings.clusters and not variant[1]:
+        told["clusters"] = settings.clusters
+    return told
 
 
 def learned(
@@ -163,20 +188,22 @@ def learned(
     # Seeds of their own, so that the pulls of a table are independent.
     walker_seed = settings.seed + 1000 * seed
     for number, variant in enumerate(tried):
-        sampler = sampler_of(made, variant)
-        if variant[1]:
+        sampler = sampler_of(made, variant, settings.clusters)
+        if sampler.mcmc is not None:
             # Compiles the move, which no measurement is to pay for.
             sampler.sample(sampler.block, walker_seed)
         run = measuring.drawn(sampler, walker_seed + number, settings.walkers)
-        row = {"method": f"{kind}, seed {seed}, {variant[1]} sweeps", "sweeps": variant[1]}
+        row: dict[str, Any] = {"method": f"{kind}, seed {seed}, {variant[1]} sweeps"}
+        row |= moves_told(variant, settings)
         row |= measuring.numbers(sampler, run, known)
         print(measuring.one_line(row), flush=True)
         rows.append(row)
     best = max(range(len(rows)), key=lambda n: rows[n]["inverse_variance_of_log_z_per_second"])
-    sampler = sampler_of(made, tried[best])
+    sampler = sampler_of(made, tried[best], settings.clusters)
     # Fresh walkers of the variant that was chosen by the others.
     run = measuring.drawn(sampler, walker_seed + 100, settings.walkers, settings.seconds)
-    row = {"method": f"{kind}, seed {seed}, chosen", "sweeps": tried[best][1]}
+    row = {"method": f"{kind}, seed {seed}, chosen"}
+    row |= moves_told(tried[best], settings)
     row |= measuring.numbers(sampler, run, known)
     print(measuring.one_line(row), flush=True)
     return {
@@ -232,8 +259,9 @@ def main(settings: Critical) -> None:
         for seed in chosen.seeds:
             networks.append(learned(kind, model, seed, known, chosen))
     classical = measuring.rivals(
-        path, known, chosen.seconds, chosen.classical_block, chosen.seed + 5, chosen.annealings
-    )
+        path, known, chosen.seconds, chosen.classical_block, chosen.seed + 5, chosen.annealings,
+        clusters=chosen.clusters > 0,
+    )  # fmt: skip
     if chosen.model == "glass":
         classical.append(measuring.tempered(path, known, chosen.seconds, chosen.seed + 6))
     for network in networks:

@@ -184,6 +184,7 @@ def rivals(
     block: int,
     seed: int,
     intervals: Sequence[int] = INTERVALS,
+    clusters: bool = False,
 ) -> list[dict[str, Any]]:
     """Return rows of AIS and SMC at their best: a pilot chooses intervals and move of each.
 
@@ -194,13 +195,14 @@ def rivals(
         block: walkers of a block.
         seed: of everything random.
         intervals: among which the pilots choose.
+        clusters: let them choose updates of clusters, too.
     """
     rows: list[dict[str, Any]] = []
     for name, below in (("AIS", 0.0), ("SMC", 0.5)):
-        made = list(_annealers(path, below, block, intervals))
+        made = list(_annealers(path, below, block, intervals, clusters))
         if name == "AIS":
             # Compiles the moves, which no pilot is to pay for.
-            for _, sampler in made[: 2 * len(SWEEPS)]:
+            for _, sampler in made[: len(made) // len(intervals)]:
                 sampler.sample(block, seed)
         rates = {key: _pilot(sampler, seconds / 10, seed + 1) for key, sampler in made}
         best = max(rates, key=lambda key: rates[key])
@@ -255,13 +257,15 @@ def tempered(
 
 
 def _annealers(
-    path: lt.AnnealingPath, below: float, block: int, intervals: Sequence[int]
+    path: lt.AnnealingPath, below: float, block: int, intervals: Sequence[int], clusters: bool
 ) -> Iterable[tuple[str, lt.Sampler]]:
     """Yield samplers without a network, by what tells them apart."""
     moves: dict[str, Callable[[int], Any]] = {
         "heat bath": lt.HeatBath,
         "Metropolis": lt.Metropolis,
     }
+    if clusters:
+        moves["Swendsen-Wang"] = lt.SwendsenWang
     for count in intervals:
         for sweeps in SWEEPS:
             for name, move in moves.items():

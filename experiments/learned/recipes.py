@@ -401,5 +401,5 @@ SMOKE_INSTANCES = replace(
     INSTANCES, stages=SMOKE.stages, bins=8, buffer=32, held_out=16, held_out_times=4
 )
 
-POTTS = Recipe((Stage(7, (64, 32), 700), Stage(9, (96, 48), 300, 0.1)))
+POTTS = Recipe((Stage(7, (64, 32), 350), Stage(9, (96, 48), 260, 0.05, 48)))
 """The Potts model of three states near its transition."""

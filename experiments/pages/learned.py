@@ -75,9 +75,13 @@ def network_cells(network: dict[str, Any]) -> list[str]:
         backwards = f"{network['reverse_log_z']:.3f} ± {network['reverse_log_z_error']:.2g}"
         log_z = f"{log_z}; backwards {backwards}"
     called = {"symmetric": "SymmetricConv", "local": "LocalRates"}[network["kind"]]
-    sweeps = f", {row['sweeps']} sweeps" if row["sweeps"] else ""
+    moves = ""
+    if row["sweeps"]:
+        moves = f", {row['sweeps']} sweeps"
+    elif "clusters" in row:
+        moves = f", {row['clusters']} cluster updates"
     return [
-        f"{called}, seed {network['seed']}{sweeps}",
+        f"{called}, seed {network['seed']}{moves}",
         shown(network["train_seconds"]),
         str(row["intervals"]),
         f"{row['ess']:.3f}",
