@@ -21,7 +21,9 @@ STEPS = 120
 
 graph = lt.Graph.triangular((LENGTH, LENGTH))
 model = lt.Ising(graph, beta=1.0, coupling=-1.0)
-waves = lt.observables.wave_vectors(graph, torch.cartesian_prod(*[torch.arange(-LENGTH, LENGTH)] * 2))
+waves = lt.observables.wave_vectors(
+    graph, torch.cartesian_prod(*[torch.arange(-LENGTH, LENGTH)] * 2)
+)
 measured = ["energy", lt.observables.structure_factor_at(waves)]
 chain = lt.run_chain(model, walkers=WALKERS, sweeps=SWEEPS, thin=2, seed=0, observables=measured)
 energy = chain.estimate("energy")
