@@ -47,9 +47,8 @@ def told(main: Any, settings: Any, file: Path) -> Any:
 
 
 def run(main: Any, settings: Any) -> None:
-    """Run a script as users do, without deterministic algorithms; it must end well."""
+    """Run a script, which must end well."""
     threads = torch.get_num_threads()
-    torch.use_deterministic_algorithms(False)
     status: Any = 0
     with warnings.catch_warnings():
         # So few walkers and draws are too few for their errors.
@@ -58,7 +57,6 @@ def run(main: Any, settings: Any) -> None:
             main(settings)
         except SystemExit as end:
             status = end.code
-    torch.use_deterministic_algorithms(True)
     torch.set_num_threads(threads)
     assert not status, status
 

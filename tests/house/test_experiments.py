@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from running_scripts import figured, rehearse
+from running_scripts import result as written
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,8 +106,8 @@ def test_learned_samplers(words: str, tmp_path: Path, monkeypatch: pytest.Monkey
     places = ("--results", str(tmp_path / "results"), "--save", str(tmp_path / "trained"))
     rehearse(f"learned/{name}", monkeypatch, *options, *places)
     files = list((tmp_path / "results").glob("*.json"))
-    assert len(files) == 1
-    for network in figured(files[0])["networks"]:
+    assert len(files) == 1 and files[0].with_suffix(".png").exists()
+    for network in written(files[0])["networks"]:
         # One stage or two, four points each.
         assert len(network["curve"]) in (4, 8)
         for row in network["rows"]:

@@ -18,7 +18,7 @@ from helpers import index_of, random_network, sigma_threshold, small_models, sta
 from leaps_triton import exact, kernels
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
-from leaps_triton.integrators.rollouts.boundaries import enter_all, entered
+from leaps_triton.integrators.rollouts.boundaries import enter_all, enter_some
 
 FLOAT64 = torch.float64
 MODEL = small_models()["ising 2x3 field"]
@@ -357,7 +357,7 @@ def test_walkers_enter_as_all_of_them_would(integrator: Any, backward: bool) -> 
     found, entering = integrator.enter(state, path, backward)
     assert 0 < int(entering.sum()) < len(walkers)
     grid = integrator.grid(x.device)
-    expected = entered(grid, state, entering, path, backward)
+    expected = enter_some(grid, state, entering, path, backward)
     for_gpu, also = enter_all(grid, state, path, backward)
     assert torch.equal(also, entering)
     assert torch.equal(for_gpu.log_weights, expected.log_weights)
