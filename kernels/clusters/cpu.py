@@ -5,19 +5,19 @@ no copy here.
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..labels.cpu import lengths_of
-from ..native.threads import over_walkers
+from . import cpu_runs
 from .cpu_bonds import BY_BOND, BY_EQUALITY, BY_STATES, CHUNK, Plan, Space, Tables
+from .cpu_runs import Made, knows_equality_alone, plan_of, run
 from .cpu_swendsen_wang import swendsen_wang
 from .cpu_wolff import wolff
-from .reference import Clusters, ClusterSweeps, changed, mean_size, recoloured, recolours
+from .reference import Clusters, ClusterSweeps, recolours
 
 __all__ = ["swendsen_wang_sweeps", "wolff_sweeps"]
 
@@ -27,41 +27,31 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
     recolour = recolours(given)
     tables = _tables(given)
     kind = _by_coupling(tables)
-    if (recolour or given.q == 2) and _knows_equality_alone(tables.bond_table):
+    if (recolour or given.q == 2) and knows_equality_alone(tables.bond_table):
         kind = BY_EQUALITY
-    plan = _plan(given, kind, recolour)
-    if recolour and len(tables.site_table):
-        return _recolour(given, tables, plan)
-    squares = torch.empty(len(given.configurations), dtype=torch.float64)
-    none = np.empty((0, 0), np.int64)
-
-    def loop(made: _Made, space: Space, rows: slice) -> None:
-        swendsen_wang(
-            made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
-            rows.start, none, made.after[rows], squares.numpy()[rows], made.changed[rows],
-        )  # fmt: skip
-
-    after, moved = _run(loop, given, tables, plan)
-    return ClusterSweeps(after, mean_size(given, squares), moved)
+    plan = plan_of(given, kind, recolour)
+    space = partial(_space, given, tables, plan)
+    return cpu_runs.swendsen_wang(swendsen_wang, given, tables, plan, space, given.sites)
 
 
 def wolff_sweeps(given: Clusters) -> ClusterSweeps:
     """Exchange two states in the cluster of a random site, or not, sweep after sweep."""
     tables = _of_four_axes(_tables(given))
     # Limits by equality are for all bonds at once; one by one, a table does as well.
-    plan = _plan(given, _by_coupling(tables), recolour=False)
+    plan = plan_of(given, _by_coupling(tables), recolour=False)
     couplings = None
     if plan.kind == BY_BOND:
         couplings = tables.coupling
     size = torch.empty(len(given.configurations), dtype=torch.float32)
 
-    def loop(made: _Made, space: Space, rows: slice) -> None:
+    def loop(made: Made, space: Space, rows: slice) -> None:
         wolff(
             made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
             rows.start, couplings, made.after[rows], size.numpy()[rows], made.changed[rows],
         )  # fmt: skip
 
-    after, moved = _run(loop, given, tables, plan)
+    space = partial(_space, given, tables, plan)
+    after, moved = run(loop, given, space, plan.sweeps * given.sites)
     return ClusterSweeps(after, size, moved)
 
 
@@ -118,25 +108,6 @@ def _by_coupling(tables: Tables) -> int:
     return BY_BOND
 
 
-def _knows_equality_alone(table: np.ndarray) -> bool:
-    """Return whether a table has two values, on its diagonal and off it; rounding left no third."""
-    equal = np.eye(len(table), dtype=np.bool_)
-    return bool((table == np.where(equal, table[0, 0], table[0, 1])).all())
-
-
-def _plan(given: Clusters, kind: int, recolour: bool) -> Plan:
-    """Return what the loops are to do."""
-    return Plan(
-        kind=kind,
-        reflection=bool(given.reflection),
-        recolour=recolour,
-        rest=float(given.rest),
-        first_sweep=int(given.first_sweep),
-        sweeps=int(given.sweeps),
-        seed=int(given.seed),
-    )
-
-
 def _space(given: Clusters, tables: Tables, plan: Plan) -> Space:
     """Return memory of a thread."""
     sites = given.sites
@@ -163,65 +134,3 @@ def _space(given: Clusters, tables: Tables, plan: Plan) -> Space:
         drawn=np.zeros(chunks, np.int64),
         progress=np.zeros(2, np.int64),
     )
-
-
-def _states(x: Tensor) -> np.ndarray:
-    """Return configurations as the loops take them, uint8 ``(walkers, sites)``."""
-    return x.view(len(x), x.shape[1:].numel()).numpy().view(np.uint8)
-
-
-class _Made(NamedTuple):
-    """What a loop reads and writes, a row per walker."""
-
-    before: np.ndarray
-    """Uint8 ``(walkers, sites)``."""
-    walkers: np.ndarray
-    """Int64: global indices."""
-    after: np.ndarray
-    """Uint8 ``(walkers, sites)``."""
-    changed: np.ndarray
-    """Float32: fraction of sites whose value changed."""
-
-
-def _run(
-    loop: Callable[[_Made, Space, slice], None], given: Clusters, tables: Tables, plan: Plan
-) -> tuple[Tensor, Tensor]:
-    """Return what a loop makes of all walkers: configurations, and how much changed."""
-    x = given.configurations.contiguous()
-    after = torch.empty_like(x)
-    moved = torch.empty(len(x), dtype=torch.float32)
-    made = _Made(
-        before=_states(x),
-        walkers=given.walkers.contiguous().numpy(),
-        after=_states(after),
-        changed=moved.numpy(),
-    )
-
-    def work(first: int, end: int) -> None:
-        loop(made, _space(given, tables, plan), slice(first, end))
-
-    over_walkers(work, len(x), plan.sweeps * given.sites)
-    return after, moved
-
-
-def _recolour(given: Clusters, tables: Tables, plan: Plan) -> ClusterSweeps:
-    """Return walkers whose clusters are given states by their fields."""
-    x = given.configurations
-    squares = torch.zeros(len(x), dtype=torch.float64)
-    one = torch.empty_like(squares)
-    labels = torch.empty(len(x), given.sites, dtype=torch.int64)
-    for sweep in given.numbers():
-        alone = plan._replace(first_sweep=sweep, sweeps=1)
-
-        def loop(made: _Made, space: Space, rows: slice, alone: Plan = alone) -> None:
-            swendsen_wang(
-                made.before[rows], made.walkers[rows], tuple(tables), tuple(alone), tuple(space),
-                rows.start, labels.numpy()[rows], made.after[rows], one.numpy()[rows],
-                made.changed[rows],
-            )  # fmt: skip
-
-        _run(loop, given._replace(configurations=x), tables, alone)
-        squares += one
-        x = recoloured(given, x, labels, sweep, has_field=True)
-    moved = changed(given.configurations, x)
-    return ClusterSweeps(x, mean_size(given, squares), moved)

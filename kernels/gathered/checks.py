@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..checks import check_configurations, check_shape, check_tensor, expect
 
-__all__ = ["check_around", "check_edges", "check_tables", "colour_type"]
+__all__ = ["check_around", "check_edges", "check_ends", "check_tables", "colour_type"]
 
 
 def colour_type(num_colours: int) -> torch.dtype:
@@ -55,12 +55,21 @@ def check_tables(
         _check_device(name, table, configurations)
 
 
-def check_edges(configurations: Tensor, coupling: Tensor, edges: Tensor) -> None:
-    """Refuse edges that are not int32 ``(bonds, 2)`` with one coupling each."""
+def check_edges(edges: Tensor, bonds: int, beside: Tensor) -> None:
+    """Refuse edges that are not int32 ``(bonds, 2)`` on the device of the tensor beside them."""
     check_tensor("edges", edges)
-    check_shape("edges", edges, [{coupling.shape[-1] - 1}, {2}])
+    check_shape("edges", edges, [{bonds}, {2}])
     _check_type("edges", edges, torch.int32)
-    _check_device("edges", edges, configurations)
+    _check_device("edges", edges, beside)
+
+
+def check_ends(edges: Tensor, sites: int) -> None:
+    """Refuse edges to other sites than there are, where it costs little to look."""
+    # Loops on a CPU check no index; on other devices a look would make them wait.
+    if edges.is_cpu and edges.numel():
+        least, largest = edges.aminmax()
+        wanted = f"pairs of sites 0 to {sites - 1}"
+        expect(int(least) >= 0 and int(largest) < sites, "edges", wanted, edges)
 
 
 def check_around(configurations: Tensor, neighbours: Tensor, bond: Tensor, behind: Tensor) -> None:
@@ -83,9 +92,8 @@ def _check_type(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
         raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}; convert it with .to()")
 
 
-def _check_device(name: str, tensor: Tensor, configurations: Tensor) -> None:
-    if tensor.device != configurations.device:
+def _check_device(name: str, tensor: Tensor, beside: Tensor) -> None:
+    if tensor.device != beside.device:
         raise ValueError(
-            f"{name} is on {tensor.device}, configurations on {configurations.device}; "
-            "move one of them"
+            f"{name} is on {tensor.device}, what goes with it on {beside.device}; move one of them"
         )

@@ -15,8 +15,9 @@ from ..energies.cpu import count_states, sum_of_sites
 from ..energies.reference import LANES, LocalEnergy, Sums
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
+from ..native.turning import turn
 from . import reference
-from .cpu_ratios import WIDTH, log_ratios_of, side_by_side
+from .cpu_ratios import WIDTH, log_ratios_of
 from .rule import energies_by_product, ratios_by_product
 
 __all__ = ["graph_energy", "graph_local_energy"]
@@ -82,7 +83,7 @@ def energies_of(x, edges, all_bonds, bond_table, site_tables, begin, end, energi
         count = min(step, end - first)
         many = 2 * count > WIDTH
         if many:
-            side_by_side(x[first : first + count], turned)
+            turn(x[first : first + count], turned, count, sites)
             sums[:] = 0.0
             edges_of_many(turned, edges, all_bonds[0], bond_table, sums)
         for w in range(count):

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ..native.compiling import compiled, inlined
+from ..native.turning import turn
 
-__all__ = ["WIDTH", "fields_of_many", "fields_of_one", "log_ratios_of", "side_by_side"]
+__all__ = ["WIDTH", "fields_of_many", "fields_of_one", "log_ratios_of"]
 
 BLOCK = 512
 """Sites of a block of one walker, whose fields stay near the processor."""
@@ -12,15 +13,6 @@ SITES = 16
 """Sites of a block of walkers side by side."""
 WIDTH = 64
 """Walkers whose states lie side by side."""
-
-
-@inlined
-def side_by_side(x, turned):
-    """Write states ``(walkers, sites)`` as ``(sites, width)``; what is too wide is left."""
-    for w in range(x.shape[0]):
-        row = x[w]
-        for site in range(x.shape[1]):
-            turned[site, w] = row[site]
 
 
 @inlined
@@ -166,7 +158,7 @@ def log_ratios_of(x, near, all_bonds, behind, tables, site_tables, betas, begin,
     for walker in range(begin, end, step):
         count = min(step, end - walker)
         if 2 * count > WIDTH:
-            side_by_side(x[walker : walker + count], turned)
+            turn(x[walker : walker + count], turned, count, sites)
             for w in range(WIDTH):
                 scale[w] = betas[min(walker + w, betas.shape[0] - 1)]
             for first in range(0, sites, SITES):

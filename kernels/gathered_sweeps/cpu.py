@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..native.threads import over_walkers
+from ..site_sweeps.cpu import sweep_by_bytes
 from ..site_sweeps.cpu_sites import Draws
 from ..site_sweeps.reference import waves
 from . import reference
@@ -57,16 +58,19 @@ def _width(walkers: int, sites: int) -> int:
 
 def _limits(given: GraphSweeps, plan: Plan, op: int, keep: np.float32) -> tuple[Any, ...]:
     """Return what :meth:`.cpu_tables.Plan.limits` does; nothing where that is not worth it."""
-    patterns = plan.patterns(given.q)
-    own = given.q - 1 if op == HEAT_BATH else given.q**2
-    most = min(MOST_LIMITS, given.configurations.numel() * given.sweeps // COST)
     if op == REFLECT or plan.own or len(given.beta) > 1:
         return ()
+    patterns = plan.patterns(given.q)
+    own = given.q - 1 if op == HEAT_BATH else given.q**2
+    numbers = (given.beta.item(), float(keep))
+    # A chain asks again and again, and limits are made once it has asked for long enough.
+    visits = plan.visits(*numbers, given.configurations.numel() * given.sweeps)
+    most = min(MOST_LIMITS, visits // COST)
     if patterns > MOST_PATTERNS or patterns * own > most:
         return ()
     if len(plan.kinds()[1]) * patterns * own > most:
         return ()
-    return plan.limits(given.beta.item(), float(keep))
+    return plan.limits(*numbers)
 
 
 def _sweep(given: GraphSweeps, op: int) -> Tensor:
@@ -82,6 +86,8 @@ def _sweep(given: GraphSweeps, op: int) -> Tensor:
     keep = np.float32(0.0)
     if op != HEAT_BATH:
         keep = np.float32(1.0 - given.rest)
+    if op != REFLECT and plan.in_bytes is not None and sweep_by_bytes(given, plan.in_bytes, keep):
+        return after
     q = given.q
     beta = given.beta.to(dtype).contiguous().numpy()
     axes = waves(q, after.device).numpy()

@@ -5,6 +5,7 @@ couplings and field, its *kind*, and the states of its neighbours, a *pattern*. 
 patterns are few, limits are found once, from the float32 numbers of the twin, and looked up.
 """
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from ..functions.cpu import exponential
 from ..gathered.checks import colour_type
 from ..native.compiling import compiled, inlined
 from ..site_sweeps.cpu_sites import by_colour
+from ..site_sweeps.cpu_tables import NONE, plan_from
+from ..site_sweeps.cpu_tables import Plan as Bytes
 from .reference import GraphSweeps
 
 __all__ = ["Order", "Plan", "Terms", "limits_of", "plan_of", "ranked_of"]
@@ -83,6 +86,7 @@ class Plan:
         self._colours = given.num_colours
         self._kinds: tuple[Any, Any] | None = None
         self._limits: dict[tuple[float, float], tuple[Any, ...]] = {}
+        self._visits: dict[tuple[float, float], int] = {}
         sites = np.empty(given.sites, np.uint32)
         ends = np.empty(given.num_colours + 1, np.int64)
         colours = given.colours.clamp(-1, given.num_colours).to(colour_type(given.num_colours))
@@ -117,6 +121,21 @@ class Plan:
         """Whether walkers have couplings or fields of their own."""
         return len(self.terms.bonds) > 1 or len(self.terms.site_table) > 1
 
+    @cached_property
+    def in_bytes(self) -> Bytes | None:
+        """What loops over bytes need; None for a model that these do not serve."""
+        coupling, bond_table, site_table, neighbours, bond, _, colours = self._sources
+        alike = not self.own and site_table.shape[2] == 1
+        if not alike or self._colours != 2 or len(bond_table) != 2:
+            return None
+        if len(colours) % 2 or not len(neighbours):
+            return None
+        bonds = coupling.flatten()[bond.long()].numpy()
+        # Padding leads nowhere.
+        near = neighbours.masked_fill(bond == coupling.shape[-1] - 1, NONE)
+        own = colours.clamp(NONE, 2).to(torch.int8)
+        return plan_from(near.numpy(), bonds, bond_table, own.numpy())
+
     def patterns(self, q: int) -> int:
         """Return how many patterns of neighbours a site may have."""
         return int(q ** len(self.order.near))
@@ -137,6 +156,13 @@ class Plan:
             first[kinds] = np.arange(len(rows))
             self._kinds = (kinds, first)
         return self._kinds
+
+    def visits(self, beta: float, keep: float, more: int) -> int:
+        """Return how many sites were visited in a row at these numbers, so many more counted in."""
+        chosen = (beta, keep)
+        # Of the last ones alone, as limits are kept.
+        self._visits = {chosen: self._visits.get(chosen, 0) + more}
+        return self._visits[chosen]
 
     def limits(self, beta: float, keep: float) -> tuple[Any, ...]:
         """Return the kind of each place, all limits and their ranks, kept for the next call.

@@ -4,15 +4,17 @@ Clusters of Potts models in a field alone are given their states by the twin: it
 no copy here.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..clusters import cpu_runs
 from ..clusters.cpu_bonds import BY_BOND, BY_EQUALITY, BY_STATES, CHUNK, Plan
-from ..clusters.reference import Clusters, ClusterSweeps, changed, mean_size, recoloured, recolours
+from ..clusters.cpu_runs import Made, knows_equality_alone, plan_of, run
+from ..clusters.reference import Clusters, ClusterSweeps, recolours
 from ..native.threads import over_walkers
 from .cpu_loops import label, swendsen_wang, wolff
 from .reference import GraphClusters, Joined
@@ -62,19 +64,6 @@ class Space(NamedTuple):
     """Int64 ``(chunks,)``: number of the update for which a chunk was drawn."""
 
 
-class _Made(NamedTuple):
-    """What a loop reads and writes, a row per walker."""
-
-    before: np.ndarray
-    """Uint8 ``(walkers, sites)``."""
-    walkers: np.ndarray
-    """Int64: global indices."""
-    after: np.ndarray
-    """Uint8 ``(walkers, sites)``."""
-    changed: np.ndarray
-    """Float32: fraction of sites whose value changed."""
-
-
 def graph_cluster_labels(given: Joined) -> Tensor:
     """Return the least site of every site's cluster."""
     joined = given.joined.contiguous().view(torch.uint8).numpy()
@@ -96,29 +85,20 @@ def graph_swendsen_wang_sweeps(given: GraphClusters) -> ClusterSweeps:
     recolour = recolours(embedded)
     tables = _tables(given)
     kind = _kind(tables)
-    if kind == BY_BOND and (recolour or embedded.q == 2) and _knows_equality_alone(tables):
+    one_gain = recolour or embedded.q == 2
+    if kind == BY_BOND and one_gain and knows_equality_alone(tables.bond_table):
         kind = BY_EQUALITY
-    plan = _plan(embedded, kind, recolour)
-    if recolour and len(tables.site_table):
-        return _recolour(embedded, tables, plan)
-    squares = torch.empty(len(given.configurations), dtype=torch.float64)
-    none = np.empty((0, 0), np.int64)
-
-    def loop(made: _Made, space: Space, rows: slice) -> None:
-        swendsen_wang(
-            made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
-            rows.start, none, made.after[rows], squares.numpy()[rows], made.changed[rows],
-        )  # fmt: skip
-
-    after, moved = _run(loop, embedded, tables, plan)
-    return ClusterSweeps(after, mean_size(embedded, squares), moved)
+    plan = plan_of(embedded, kind, recolour)
+    space = partial(_space, embedded, tables, plan)
+    visits = embedded.sites + len(tables.first)
+    return cpu_runs.swendsen_wang(swendsen_wang, embedded, tables, plan, space, visits)
 
 
 def graph_wolff_sweeps(given: GraphClusters) -> ClusterSweeps:
     """Exchange two states in the cluster of a random site, or not, sweep after sweep."""
     embedded = given.embedded
     tables = _tables(given)
-    plan = _plan(embedded, _kind(tables), recolour=False)
+    plan = plan_of(embedded, _kind(tables), recolour=False)
     # Edges of every site, one site after the other.
     ends = torch.from_numpy(np.concatenate([tables.first, tables.second]))
     places = ends.argsort(stable=True).numpy()
@@ -126,13 +106,15 @@ def graph_wolff_sweeps(given: GraphClusters) -> ClusterSweeps:
     starts[1:] = ends.bincount(minlength=embedded.sites).cumsum(0).numpy()
     size = torch.empty(len(given.configurations), dtype=torch.float32)
 
-    def loop(made: _Made, space: Space, rows: slice) -> None:
+    def loop(made: Made, space: Space, rows: slice) -> None:
         wolff(
             made.before[rows], made.walkers[rows], tuple(tables), starts, places, tuple(plan),
             tuple(space), rows.start, made.after[rows], size.numpy()[rows], made.changed[rows],
         )  # fmt: skip
 
-    after, moved = _run(loop, embedded, tables, plan)
+    space = partial(_space, embedded, tables, plan)
+    visits = plan.sweeps * (embedded.sites + len(tables.first))
+    after, moved = run(loop, embedded, space, visits)
     return ClusterSweeps(after, size, moved)
 
 
@@ -169,26 +151,6 @@ def _kind(tables: Tables) -> int:
     return BY_BOND
 
 
-def _knows_equality_alone(tables: Tables) -> bool:
-    """Return whether a table has two values, on its diagonal and off it; rounding left no third."""
-    table = tables.bond_table
-    equal = np.eye(len(table), dtype=np.bool_)
-    return bool((table == np.where(equal, table[0, 0], table[0, 1])).all())
-
-
-def _plan(given: Clusters, kind: int, recolour: bool) -> Plan:
-    """Return what the loops are to do."""
-    return Plan(
-        kind=kind,
-        reflection=bool(given.reflection),
-        recolour=recolour,
-        rest=float(given.rest),
-        first_sweep=int(given.first_sweep),
-        sweeps=int(given.sweeps),
-        seed=int(given.seed),
-    )
-
-
 def _space(given: Clusters, tables: Tables, plan: Plan) -> Space:
     """Return memory of a thread."""
     sites = given.sites
@@ -213,47 +175,3 @@ def _space(given: Clusters, tables: Tables, plan: Plan) -> Space:
         members=np.empty(sites + 1, np.uint32),
         drawn=np.zeros(chunks, np.int64),
     )
-
-
-def _run(
-    loop: Callable[[_Made, Space, slice], None], given: Clusters, tables: Tables, plan: Plan
-) -> tuple[Tensor, Tensor]:
-    """Return what a loop makes of all walkers: configurations, and how much changed."""
-    x = given.configurations.contiguous()
-    after = torch.empty_like(x)
-    moved = torch.empty(len(x), dtype=torch.float32)
-    made = _Made(
-        before=x.numpy().view(np.uint8),
-        walkers=given.walkers.contiguous().numpy(),
-        after=after.numpy().view(np.uint8),
-        changed=moved.numpy(),
-    )
-
-    def work(first: int, end: int) -> None:
-        loop(made, _space(given, tables, plan), slice(first, end))
-
-    over_walkers(work, len(x), plan.sweeps * (given.sites + len(tables.first)))
-    return after, moved
-
-
-def _recolour(given: Clusters, tables: Tables, plan: Plan) -> ClusterSweeps:
-    """Return walkers whose clusters are given states by their fields."""
-    x = given.configurations
-    squares = torch.zeros(len(x), dtype=torch.float64)
-    one = torch.empty_like(squares)
-    labels = torch.empty(len(x), given.sites, dtype=torch.int64)
-    for sweep in given.numbers():
-        alone = plan._replace(first_sweep=sweep, sweeps=1)
-
-        def loop(made: _Made, space: Space, rows: slice, alone: Plan = alone) -> None:
-            swendsen_wang(
-                made.before[rows], made.walkers[rows], tuple(tables), tuple(alone), tuple(space),
-                rows.start, labels.numpy()[rows], made.after[rows], one.numpy()[rows],
-                made.changed[rows],
-            )  # fmt: skip
-
-        _run(loop, given._replace(configurations=x), tables, alone)
-        squares += one
-        x = recoloured(given, x, labels, sweep, has_field=True)
-    moved = changed(given.configurations, x)
-    return ClusterSweeps(x, mean_size(given, squares), moved)

@@ -6,17 +6,9 @@ import torch
 from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
-from ..checks import (
-    as_bool,
-    as_integer,
-    as_rest,
-    check_configurations,
-    check_shape,
-    check_sweeps,
-    check_tensor,
-    expect,
-)
+from ..checks import as_bool, as_integer, as_rest, check_sweeps, check_tensor, expect
 from ..clusters.reference import ClusterSweeps
+from ..gathered.checks import check_edges, check_ends, check_tables
 from ..registration import Launchers, call, cluster_op, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import GraphClusters, Joined
@@ -57,10 +49,10 @@ def graph_cluster_labels(joined: Tensor, edges: Tensor, sites: int) -> Tensor:
     """
     check_tensor("joined", joined)
     sites = as_integer("sites", sites, 1, 2**31 - 1)
-    _check_edges(edges, sites, joined.device)
     expect(joined.dtype == torch.bool, "joined", "bool (walkers, bonds)", joined)
     expect(joined.ndim == 2, "joined", "bool (walkers, bonds)", joined)
-    check_shape("joined", joined, [{len(joined)}, {len(edges)}])
+    check_edges(edges, joined.shape[1], joined)
+    check_ends(edges, sites)
     return call(graph_cluster_labels_op, joined, edges, sites)
 
 
@@ -170,41 +162,14 @@ def graph_wolff_sweeps(
     return _checked(graph_wolff_sweeps_op, given)
 
 
-def _check_edges(edges: Tensor, sites: int, device: torch.device) -> None:
-    """Refuse edges that are no pairs of sites on this device."""
-    check_tensor("edges", edges)
-    wanted = f"int32 (bonds, 2) of sites 0 to {sites - 1} on {device}"
-    expect(edges.dtype == torch.int32 and edges.device == device, "edges", wanted, edges)
-    expect(edges.ndim == 2 and edges.shape[-1] == 2, "edges", wanted, edges)
-    # Loops on a CPU check no index; on other devices a look would make them wait.
-    if edges.is_cpu and edges.numel():
-        least, largest = edges.aminmax()
-        expect(int(least) >= 0 and int(largest) < sites, "edges", wanted, edges)
-
-
 def _checked(op: CustomOpDef, given: GraphClusters) -> ClusterSweeps:
     x = given.configurations
-    check_configurations(x)
-    expect(x.ndim == 2, "configurations", "of shape (walkers, sites)", x)
-    walkers, sites = x.shape
-    _check_edges(given.edges, sites, x.device)
-    check_tensor("bond_table", given.bond_table)
-    # A table without axes has no states, and no size fits it.
-    q = 0
-    if given.bond_table.ndim:
-        q = len(given.bond_table)
-    sizes: dict[str, list[set[int]]] = {
-        "coupling": [{len(given.edges) + 1}],
-        "bond_table": [{q}, {q}],
-        "site_table": [{1, walkers}, {q}, {1, sites}],
-        "beta": [{1, walkers}],
-    }
-    for name, allowed in sizes.items():
-        tensor = given._asdict()[name]
-        check_tensor(name, tensor)
-        check_shape(name, tensor, allowed)
-        wanted = f"float64 on {x.device}"
-        expect(tensor.dtype == torch.float64 and tensor.device == x.device, name, wanted, tensor)
+    check_tensor("beta", given.beta)
+    check_tables(x, given.coupling, given.bond_table, given.site_table, given.beta)
+    # Loops have one row of couplings for all walkers.
+    expect(given.coupling.ndim == 1, "coupling", "of shape (bonds + 1,)", given.coupling)
+    check_edges(given.edges, len(given.coupling) - 1, x)
+    check_ends(given.edges, x.shape[1])
     given = check_sweeps(given, least=1)._replace(
         reflection=as_bool("reflection", given.reflection),
     )

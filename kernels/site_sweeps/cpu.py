@@ -1,5 +1,7 @@
 """Sweeps on a CPU, bit for bit those of :mod:`.reference`."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from .cpu_tables import Plan, draws_of, ordered, plan_of
 from .cpu_thresholds import levels_of
 from .reference import Sweeps, waves
 
-__all__ = ["heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
+__all__ = ["heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps", "sweep_by_bytes"]
 
 
 def heat_bath_sweeps(given: Sweeps) -> Tensor:
@@ -30,25 +32,32 @@ def _sweep(given: Sweeps, keep: float) -> Tensor:
     if not given.sweeps or not given.configurations.numel():
         return given.configurations
     plan = plan_of(given)
-    if plan is not None:
-        tables = max(len(given.beta), len(given.site_table))
-        # Thresholds must not cost more than the sweeps themselves.
-        if plan.cost * tables <= given.configurations.numel() * given.sweeps:
-            return _sweep_bytes(given, plan, np.float32(keep))
+    if plan is not None and sweep_by_bytes(given, plan, np.float32(keep)):
+        return given.configurations
     return _sweep_sites(given, np.float32(keep))
 
 
-def _sweep_bytes(given: Sweeps, plan: Plan, keep: np.float32) -> Tensor:
+def sweep_by_bytes(given: Any, plan: Plan, keep: np.float32) -> bool:
+    """Make sweeps by bytes, in place; do nothing and return False where they would not pay.
+
+    Args:
+        given: the record of an op on a lattice or a graph.
+        plan: that of its model.
+        keep: probability that a site does not rest; 0 for the heat bath.
+    """
     after = given.configurations
     # Two sites are read as one number.
     x = after.view(-1).numpy().view(np.uint16)
     site_table = given.site_table.flatten(1).float().contiguous().numpy()
     beta = given.beta.float().contiguous().numpy()
-    draws = draws_of(given)
     tables = max(len(beta), len(site_table))
+    # Thresholds must not cost more than the sweeps themselves.
+    if plan.cost * tables > after.numel() * given.sweeps:
+        return False
     levels = plan.levels(tables)
     levels_of(levels, plan.patterns, site_table, beta, keep)
     copies = plan.copies
+    draws = draws_of(given)
     # Walkers with thresholds of their own are swept one by one.
     if tables > 1:
         copies = 1
@@ -58,7 +67,7 @@ def _sweep_bytes(given: Sweeps, plan: Plan, keep: np.float32) -> Tensor:
         sweep_bytes(x, begin, end, given.sites // 2, *model, draws, keep)
 
     over_walkers(work, len(after), given.sites * given.sweeps)
-    return after
+    return True
 
 
 def _sweep_sites(given: Sweeps, keep: np.float32) -> Tensor:

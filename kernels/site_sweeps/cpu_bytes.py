@@ -61,9 +61,9 @@ class Diagonals(NamedTuple):
 def diagonals(found, colours, neighbours, integers, largest, step):
     """Write the diagonals; return whether there are so few, and all neighbours differ in colour.
 
-    ``colours`` int8 ``(sites,)``; ``neighbours`` int32 ``(2 ndim, sites)``; ``integers`` int64
-    ``(1 | axes, 1 | sites)``, ``J`` as whole numbers; ``n`` is counted from ``-largest`` on in
-    steps of ``step``.
+    ``colours`` int8 ``(sites,)``; ``neighbours`` int32 ``(slots, sites)``, -1 for none;
+    ``integers`` int64 ``(1 | slots, 1 | sites)``, ``J`` of each of them as whole numbers; ``n`` is
+    counted from ``-largest`` on in steps of ``step``.
     """
     swapped, base, shifts, firsts, ends, weights, counts, _ = found
     last = len(integers) - 1
@@ -78,8 +78,7 @@ def diagonals(found, colours, neighbours, integers, largest, step):
                 continue
             if colours[there] == colour:
                 return False
-            end = there if slot & 1 else site
-            bond = integers[min(slot >> 1, last), end if own else 0]
+            bond = integers[min(slot, last), site if own else 0]
             total -= bond
             if bond == 0:
                 continue

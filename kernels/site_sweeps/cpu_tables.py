@@ -13,7 +13,7 @@ from .cpu_sites import Draws, Order, Terms, by_colour, in_order
 from .cpu_thresholds import SPARE, Levels, Patterns
 from .reference import Sweeps
 
-__all__ = ["Plan", "draws_of", "ordered", "plan_of"]
+__all__ = ["NONE", "Plan", "colours_of", "draws_of", "ordered", "plan_from", "plan_of"]
 
 NONE = -1
 """Number of a neighbour that is not there, and of the colour of sites that have none."""
@@ -59,7 +59,8 @@ def draws_of(given: Sweeps) -> Draws:
     return Draws(walkers, given.first_sweep, given.sweeps, given.seed)
 
 
-def _colours(given: Sweeps) -> Any:
+def colours_of(given: Any) -> Any:
+    """Return the colours of a record, at most 127, as int8 ``(sites,)``."""
     # Colours of no class stay so in int8.
     colours = given.colours.clamp(NONE, given.num_colours).to(torch.int8)
     return colours.reshape(-1).contiguous().numpy()
@@ -70,7 +71,7 @@ def ordered(given: Sweeps, dtype: torch.dtype) -> tuple[Order, Terms]:
     shape = tuple(given.configurations.shape[1:])
     sites = np.empty(given.sites, np.uint32)
     ends = np.empty(given.num_colours + 1, np.int64)
-    by_colour(_colours(given), sites, ends)
+    by_colour(colours_of(given), sites, ends)
     sites = sites[: ends[-1]]
     coupling = flat(given.coupling, shape).to(dtype).contiguous().numpy()
     near = np.empty((2 * len(shape), len(sites)), np.uint32)
@@ -91,20 +92,16 @@ def ordered(given: Sweeps, dtype: torch.dtype) -> tuple[Order, Terms]:
 
 
 class Plan(NamedTuple):
-    """Holds what the loops over bytes need of a model, and what it was made from."""
+    """Holds what the loops over bytes need of a model."""
 
     diagonals: Diagonals
     copies: int
     """Walkers that lie side by side."""
     patterns: Patterns
-    model: tuple[Any, ...]
-    """Neighbours, couplings and bond tables in float32."""
+    model: tuple[Any, Any, Any]
+    """Neighbours, their couplings and the bond table, in float32."""
     cost: int
     """Patterns of neighbours of one site."""
-    shape: tuple[int, ...]
-    periodic: tuple[bool, ...]
-    sources: tuple[Tensor, Tensor, Tensor]
-    """Copies of coupling, bond table and colours."""
 
     @property
     def top(self) -> np.uint8:
@@ -123,6 +120,16 @@ class Plan(NamedTuple):
             np.empty((tables, 3), np.int64),
         )
 
+
+class _Kept(NamedTuple):
+    """Holds the plan of a lattice, and what it was made from."""
+
+    plan: Plan
+    shape: tuple[int, ...]
+    periodic: tuple[bool, ...]
+    sources: tuple[Tensor, Tensor, Tensor]
+    """Copies of coupling, bond table and colours."""
+
     def fits(self, given: Sweeps) -> bool:
         """Return whether it was made from the same."""
         if self.shape != given.configurations.shape[1:] or self.periodic != tuple(given.periodic):
@@ -132,7 +139,7 @@ class Plan(NamedTuple):
         return all(torch.equal(kept, now) for kept, now in pairs)
 
 
-_plans: list[Plan] = []
+_plans: list[_Kept] = []
 
 
 def plan_of(given: Sweeps) -> Plan | None:
@@ -141,64 +148,79 @@ def plan_of(given: Sweeps) -> Plan | None:
         return None
     if len(given.coupling) > 1 or given.site_table.shape[2:].numel() > 1:
         return None
-    for plan in list(_plans):
-        if plan.fits(given):
-            return plan
-    made = _made(given)
+    for kept in list(_plans):
+        if kept.fits(given):
+            return kept.plan
+    shape = tuple(given.configurations.shape[1:])
+    periodic = tuple(given.periodic)
+    neighbours = neighbours_of(shape, periodic)
+    bonds = _bonds(flat(given.coupling, shape)[0].numpy(), neighbours)
+    made = plan_from(neighbours, bonds, given.bond_table, colours_of(given))
     if made is not None and given.sites <= KEPT_SITES:
-        _plans.insert(0, made)
+        sources = (given.coupling.clone(), given.bond_table.clone(), given.colours.clone())
+        _plans.insert(0, _Kept(made, shape, periodic, sources))
         del _plans[KEPT:]
     return made
 
 
-def _integers(coupling: Any) -> Any:
+def plan_from(neighbours: Any, bonds: Any, bond_table: Tensor, colours: Any) -> Plan | None:
+    """Return a plan; None where sites have many fields, or neighbours at many distances.
+
+    Args:
+        neighbours: -1 for none, int32 ``(slots, sites)``, in the order in which they are summed.
+        bonds: their couplings, float64 ``(1 | slots, 1 | sites)``.
+        bond_table: ``φ``, float64 ``(2, 2)``.
+        colours: int8 ``(sites,)``, an even number.
+    """
+    (down_down, down_up), (up_down, up_up) = bond_table.tolist()
+    if down_down != up_up or down_up != up_down or down_down == down_up:
+        return None
+    # Either colour has one site of each pair.
+    if colours.min() < 0 or colours.max() > 1 or (colours[::2] == colours[1::2]).any():
+        return None
+    integers = _integers(bonds)
+    if integers is None:
+        return None
+    largest, step = _range(integers, neighbours)
+    if 2 * largest // step > LARGEST:
+        return None
+    places = len(colours) // 2
+    found = _diagonals(places)
+    if not diagonals(found, colours, neighbours, integers, largest, step):
+        return None
+    copies = max(1, PLACES // places)
+    found = _repeated(found, places, copies)
+    model = (neighbours, bonds.astype(np.float32), bond_table.float().contiguous().numpy())
+    patterns = _patterns(model, integers, largest, step)
+    return Plan(found, copies, patterns, model, math.prod(patterns.counts.tolist()))
+
+
+def _bonds(coupling: Any, neighbours: Any) -> Any:
+    """Return couplings ``(1 | axes, 1 | sites)`` by neighbour, ``(1 | slots, 1 | sites)``."""
+    if coupling.size == 1:
+        return coupling
+    # Every direction has a neighbour ahead and one behind.
+    wide = np.repeat(coupling, len(neighbours) // len(coupling), axis=0)
+    if coupling.shape[1] == 1:
+        return wide
+    # A bond belongs to its lower end.
+    behind = neighbours[1::2].astype(np.int64)
+    wide[1::2] = np.take_along_axis(wide[1::2], behind, 1)
+    return np.where(neighbours >= 0, wide, 0.0)
+
+
+def _integers(bonds: Any) -> Any:
     """Return couplings as whole multiples of the least one; None where they are none."""
-    sizes = np.abs(coupling)
+    sizes = np.abs(bonds)
     if not np.isfinite(sizes).all():
         return None
     if not sizes.any():
-        return coupling.astype(np.int64)
-    multiples = coupling / sizes[sizes > 0].min()
+        return bonds.astype(np.int64)
+    multiples = bonds / sizes[sizes > 0].min()
     integers = np.rint(multiples)
     if np.abs(integers).max() > LARGEST or np.abs(multiples - integers).max() > TOLERANCE:
         return None
     return integers.astype(np.int64)
-
-
-def _made(given: Sweeps) -> Plan | None:
-    (down_down, down_up), (up_down, up_up) = given.bond_table.tolist()
-    if down_down != up_up or down_up != up_down or down_down == down_up:
-        return None
-    shape = tuple(given.configurations.shape[1:])
-    periodic = tuple(given.periodic)
-    colours = _colours(given)
-    # Either colour has one site of each pair.
-    if colours.min() < 0 or colours.max() > 1 or (colours[::2] == colours[1::2]).any():
-        return None
-    coupling = flat(given.coupling, shape)[0]
-    integers = _integers(coupling.numpy())
-    if integers is None:
-        return None
-    neighbours = neighbours_of(shape, periodic)
-    largest, step = _range(integers, neighbours)
-    if 2 * largest // step > LARGEST:
-        return None
-    found = _diagonals(given.sites // 2)
-    if not diagonals(found, colours, neighbours, integers, largest, step):
-        return None
-    copies = max(1, PLACES // (given.sites // 2))
-    found = _repeated(found, given.sites // 2, copies)
-    bond_table = given.bond_table.float()
-    model = (
-        neighbours,
-        coupling.float().contiguous().numpy(),
-        bond_table.contiguous().numpy(),
-        bond_table.T.contiguous().numpy(),
-    )
-    patterns = _patterns(model, integers, largest, step)
-    cost = math.prod(int(count) ** 2 for count in patterns.counts)
-    sources = (given.coupling.clone(), given.bond_table.clone(), given.colours.clone())
-    return Plan(found, copies, patterns, model, cost, shape, periodic, sources)
 
 
 def _diagonals(places: int) -> Diagonals:
@@ -243,43 +265,36 @@ def _repeated(found: Diagonals, places: int, copies: int) -> Diagonals:
     )
 
 
-def _bonds(integers: Any, neighbours: Any) -> Any:
-    """Yield the bonds of all sites with their neighbours, one slot after another."""
-    for slot, there in enumerate(neighbours):
-        bonds = integers[min(slot >> 1, len(integers) - 1)]
-        # A bond belongs to its lower end.
-        if slot & 1 and len(bonds) > 1:
-            bonds = bonds[there]
-        yield np.where(there >= 0, bonds, 0)
-
-
 def _range(integers: Any, neighbours: Any) -> tuple[int, int]:
     """Return the largest ``|n|``, and 2 if all ``n`` are even or all are odd, else 1."""
-    totals = sum(np.abs(bonds) for bonds in _bonds(integers, neighbours))
+    totals = np.where(neighbours >= 0, np.abs(integers), 0).sum(0)
     largest = int(totals.max())
     if ((totals - largest) % 2).any():
         return largest, 1
     return largest, 2
 
 
-def _patterns(model: tuple[Any, ...], integers: Any, largest: int, step: int) -> Patterns:
-    neighbours, coupling, ahead, behind = model
-    directions = []
-    for axis in range(len(neighbours) // 2):
-        row = min(axis, len(coupling) - 1)
+def _patterns(model: tuple[Any, Any, Any], integers: Any, largest: int, step: int) -> Patterns:
+    neighbours, bonds, table = model
+    slots = []
+    for slot, there in enumerate(neighbours):
+        row = min(slot, len(integers) - 1)
         options = []
+        none = bool((there < 0).any())
         for number, index in zip(*np.unique(integers[row], return_index=True), strict=True):
-            options += [(number, coupling[row, index], state) for state in range(2)]
-        if (neighbours[2 * axis] < 0).any():
+            if number == 0:
+                none = True
+                continue
+            options += [(number, bonds[row, index], state) for state in range(2)]
+        if none:
             options.append((0, np.float32(0.0), 0))
-        directions.append(options)
-    most = max(len(options) for options in directions)
-    terms = np.zeros((len(directions), 2, most, 2), np.float32)
-    codes = np.zeros((len(directions), most), np.int64)
-    for axis, options in enumerate(directions):
+        slots.append(options)
+    most = max(len(options) for options in slots)
+    terms = np.zeros((len(slots), most, 2), np.float32)
+    codes = np.zeros((len(slots), most), np.int64)
+    for slot, options in enumerate(slots):
         for place, (number, bond, state) in enumerate(options):
-            terms[axis, 0, place] = bond * ahead[:, state]
-            terms[axis, 1, place] = bond * behind[:, state]
-            codes[axis, place] = number * (2 * state - 1)
-    counts = np.array([len(options) for options in directions], np.int64)
+            terms[slot, place] = bond * table[:, state]
+            codes[slot, place] = number * (2 * state - 1)
+    counts = np.array([len(options) for options in slots], np.int64)
     return Patterns(terms, codes, counts, largest, step)

@@ -28,15 +28,14 @@ HIGH = 1
 
 
 class Patterns(NamedTuple):
-    """Holds what a neighbour can contribute to a site, in each direction."""
+    """Holds what each neighbour of a site can contribute, in the order of the neighbours."""
 
     terms: Any
-    """``J φ(a, b)`` ahead and ``J φ(b, a)`` behind, float32 ``(ndim, 2, options, 2)``, the state
-    ``a`` of the site last."""
+    """``J φ(a, b)``, float32 ``(slots, options, 2)``, the state ``a`` of the site last."""
     integers: Any
-    """What it adds to ``n``, int64 ``(ndim, options)``."""
+    """What it adds to ``n``, int64 ``(slots, options)``."""
     counts: Any
-    """Number of options, int64 ``(ndim,)``."""
+    """Number of options, int64 ``(slots,)``."""
     largest: int
     """The largest ``|n|``."""
     step: int
@@ -94,17 +93,17 @@ def bounds(bound, patterns, down_field, up_field, beta, keep):
         for state in range(2):
             bound[2 * state + LOW, k] = ALL + 1
             bound[2 * state + HIGH, k] = -1
-    last = 2 * len(counts) - 1
+    last = len(counts) - 1
     digits = np.zeros(last + 1, np.int64)
-    while digits[last] < counts[last >> 1]:
+    while digits[last] < counts[last]:
         down = down_field
         up = up_field
         n = largest
         for slot in range(last + 1):
             option = digits[slot]
-            down += terms[slot >> 1, slot & 1, option, 0]
-            up += terms[slot >> 1, slot & 1, option, 1]
-            n += integers[slot >> 1, option]
+            down += terms[slot, option, 0]
+            up += terms[slot, option, 1]
+            n += integers[slot, option]
         # Sums that no site has are left out.
         if 0 <= n <= 2 * largest and n % step == 0:
             k = n // step
@@ -114,7 +113,7 @@ def bounds(bound, patterns, down_field, up_field, beta, keep):
                 bound[2 * state + HIGH, k] = max(bound[2 * state + HIGH, k], found)
         digits[0] += 1
         for slot in range(last):
-            if digits[slot] == counts[slot >> 1]:
+            if digits[slot] == counts[slot]:
                 digits[slot] = 0
                 digits[slot + 1] += 1
 
@@ -218,25 +217,17 @@ def exact(site, others, before, model, field, beta, keep, state, word):
 
     ``before`` places of ``others`` come before those of its walker.
     """
-    neighbours, coupling, ahead, behind = model
+    neighbours, bonds, table = model
     down = field[0]
     up = field[1]
     for slot in range(len(neighbours)):
         there = neighbours[slot, site]
         if there < 0:
             continue
-        # A bond belongs to its lower end.
-        end = there if slot & 1 else site
-        if coupling.shape[1] == 1:
-            end = 0
-        bond = coupling[min(slot >> 1, len(coupling) - 1), end]
+        bond = bonds[min(slot, len(bonds) - 1), min(site, bonds.shape[1] - 1)]
         other = others[before + (there >> 1)] & 1
-        if slot & 1:
-            down += bond * behind[0, other]
-            up += bond * behind[1, other]
-        else:
-            down += bond * ahead[0, other]
-            up += bond * ahead[1, other]
+        down += bond * table[0, other]
+        up += bond * table[1, other]
     below = np.int64(word >> SHIFT) < threshold(down, up, beta, keep, state)
     if keep == ZERO:
         return 0 if below else 1

@@ -279,7 +279,7 @@ class Graph:
             f"degree {self.degree}, {self.num_colours} colours"
         )
 
-    @property
+    @cached_property
     def num_colours(self) -> int:
         """Number of classes of :meth:`colours`."""
         return int(self._colours.max()) + 1

@@ -95,7 +95,7 @@ def test_what_is_refused() -> None:
     given = irregular("uniform", 2, False, "")
     for name, value in {
         "edges": EDGES.long(),
-        "coupling": given["coupling"][:-1],
+        "coupling": given["coupling"].expand(5, -1),
         "configurations": given["configurations"].view(5, 2, 4),
         "site_table": torch.zeros(1, 3, 1, dtype=torch.float64),
         "beta": given["beta"].float(),
@@ -103,9 +103,13 @@ def test_what_is_refused() -> None:
     }.items():
         with pytest.raises(ValueError, match=name):
             kernels.graph_swendsen_wang_sweeps(**given | {name: value})
+    with pytest.raises(ValueError, match=r"edges must have shape \(7, 2\)"):
+        kernels.graph_swendsen_wang_sweeps(**given | {"coupling": given["coupling"][:-1]})
     with pytest.raises(ValueError, match="sites 0 to 7"):
         kernels.graph_wolff_sweeps(**given | {"edges": EDGES + 2})
     with pytest.raises(ValueError, match="rest"):
         kernels.graph_wolff_sweeps(**given, rest=0.3)
-    with pytest.raises(ValueError, match="joined"):
+    with pytest.raises(ValueError, match=r"edges must have shape \(3, 2\)"):
         kernels.graph_cluster_labels(torch.zeros(1, 3, dtype=torch.bool), edges_of((2, 2)), 4)
+    with pytest.raises(ValueError, match="joined must be bool"):
+        kernels.graph_cluster_labels(torch.zeros(1, 8), edges_of((2, 2)), 4)
