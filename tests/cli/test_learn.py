@@ -78,6 +78,8 @@ def test_resume_and_info(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert line in told and "MaximumLikelihood, Jarzynski, walkers 40" in told
     with pytest.raises(SystemExit, match="holds a learned model and no sampler"):
         cli.main(["sample", str(parts), "--output", str(tmp_path / "w.h5")])
+    with pytest.raises(SystemExit, match="holds a learned model and no training of a sampler"):
+        cli.main(["plot", str(parts), "--output", str(tmp_path)])
 
 
 def test_penalty_by_held_out_rows(
