@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "autocorrelation_times": {"SIZES": [3, 4], "WALKERS": 8, "SLOW": 800, "FAST": 150},
     "domain_growth": {"LENGTH": 128, "TIMES": [4, 8, 16, 32], "SHOWN": [4, 16, 32]},
     "equilibrium_training": {"SIZE": 4, "STEPS": 12, "WALKERS": 500, "SAMPLES": 128},
-    "frustration": {"LENGTH": 3, "WALKERS": 16, "SWEEPS": 200, "STEPS": 30},
+    "frustration": {"LENGTH": 3, "SWEEPS": 100, "STEPS": 30},
     "ising_3d": {"SIZES": [2, 3], "WALKERS": 32, "SWEEPS": 120},
     "learned_or_annealed": {"SIZE": 4, "STEPS": 50, "WALKERS": 500, "INTERVALS": 10},
     "linear_response": {"SIZE": 4, "SAMPLES": 100, "WALKERS": 512},

@@ -12,7 +12,6 @@ import torch
 import leaps_triton as lt
 
 LENGTH = 12
-WALKERS = 64
 SWEEPS = 300
 STEPS = 120
 
@@ -21,11 +20,10 @@ STEPS = 120
 
 graph = lt.Graph.triangular((LENGTH, LENGTH))
 model = lt.Ising(graph, beta=1.0, coupling=-1.0)
-waves = lt.observables.wave_vectors(
-    graph, torch.cartesian_prod(*[torch.arange(-LENGTH, LENGTH)] * 2)
-)
+span = torch.arange(-LENGTH, LENGTH)
+waves = lt.observables.wave_vectors(graph, torch.cartesian_prod(span, span))
 measured = ["energy", lt.observables.structure_factor_at(waves)]
-chain = lt.run_chain(model, walkers=WALKERS, sweeps=SWEEPS, thin=2, seed=0, observables=measured)
+chain = lt.run_chain(model, sweeps=SWEEPS, thin=2, seed=0, observables=measured)
 energy = chain.estimate("energy")
 pulls = [energy.pull(lt.exact.energy(model))]
 print(f"energy per site {energy}, {pulls[0]:+.1f} σ from exact")
@@ -56,7 +54,7 @@ left.set(aspect="equal", xlabel="x", ylabel="y")
 power = chain.values["structure_factor_at"].mean((0, 1))
 shown = middle.scatter(*waves.T, c=power, s=300, marker="H")
 figure.colorbar(shown, label="structure factor  S(k)")
-middle.set(aspect="equal", xlabel="$k_x$", ylabel="$k_y$", xlim=(-4.7, 4.7), ylim=(-4.7, 4.7))
+middle.set(aspect="equal", xlabel="$k_x$", ylabel="$k_y$", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
 right.plot(learned.model.lattice.classes, learned.model.coupling.flatten(), "o", alpha=0.4)
 right.plot(range(3), coupling, "_", markersize=30, color="black")
 right.set(xlabel="direction", ylabel="J, learned (dots) and true (lines)", xticks=range(3))

@@ -232,9 +232,10 @@ def _stored(contents: Contents, name: str) -> _Stored:
             f"with it, `leaps-triton info` tells of it, lt.load({name!r}).history has its curves"
         )
     if training is None:
-        raise ValueError(
-            f"{name} holds a sampler without the state of its training; give a file of Trainer.save"
-        )
+        held = "a sampler without the state of its training"
+        if "result" in contents.manifest:
+            held = "a learned model and no training of a sampler"
+        raise ValueError(f"{name} holds {held}; give a file of Trainer.save")
     lists = _part(contents.tensors, "history.")
     try:
         # Settings that a file does not know had their defaults.

@@ -244,6 +244,11 @@ def test_what_needs_directions_refuses_graphs(name: str) -> None:
         REFUSED[name](x)
 
 
+def test_what_serves_graphs_is_named() -> None:
+    with pytest.raises(ValueError, match="correlation_by_distance and structure_factor_at serve"):
+        obs.correlation(lt.exact.sample(MODEL, 4), MODEL)
+
+
 def test_a_network_is_for_one_graph() -> None:
     other = lt.Ising(lt.Graph.complete(9), 0.3)
     with pytest.raises(ValueError, match="was made for"):
