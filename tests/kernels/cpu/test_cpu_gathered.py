@@ -133,7 +133,6 @@ def test_what_is_not_like_a_lattice_is_not() -> None:
     far = torch.stack([2 * index, 2 * order + 1], 1).int()
     for other in (
         {"coupling": torch.linspace(0.1, 1.0, 65, dtype=FLOAT64)},
-        {"coupling": torch.full((65,), 0.3, dtype=FLOAT64)},
         {"bond_table": torch.tensor([[1.0, -1.0], [-1.0, 0.5]], dtype=FLOAT64)},
         {"site_table": torch.ones(1, 2, 32, dtype=FLOAT64)},
     ):
