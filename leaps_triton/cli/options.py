@@ -152,6 +152,7 @@ _DRAWN = {"coupling": "coupling", "disorder": "disorder", "disorder_seed": "seed
 
 _MODELS = f"Lattice model: {choices(makeable())}; or a density: {', '.join(DENSITIES)}."
 
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """A lattice model, or a density by its name."""

@@ -55,5 +55,7 @@ def test_info_of_replicas_tells_graph_and_moves_one_after_another(
     cli.main(["info", str(file)])
     printed = capsys.readouterr().out
     assert "\n  graph      Graph.complete(4): 4 sites, 6 bonds" in printed
-    told = "ParallelTempering, Compose, moves HeatBath, sweeps 1 + Houdayer, clusters 1, betas 0.1 0.3"
+    told = (
+        "ParallelTempering, Compose, moves HeatBath, sweeps 1 + Houdayer, clusters 1, betas 0.1 0.3"
+    )
     assert told in " ".join(printed.split())
