@@ -186,8 +186,7 @@ class ModelOptions:
         """Return the model that the options describe.
 
         Args:
-            lattice: where the sites of spins stand, in place of the options that say so; None for
-                these.
+            lattice: where the sites stand; None for what the options say of that.
         """
         of_density = {"dim": self.dim, "separation": self.separation}
         if is_density(self.model):

@@ -118,6 +118,8 @@ def network_of(model: lt.PairModel, stored: Stored) -> str:
         return named
     if model.dtype.is_floating_point:
         return "hollow-drift"
+    if not model.lattice.hypercubic:
+        return "lem"
     if is_ferromagnet(model):
         return "symmetric-conv"
     return "hollow-conv"

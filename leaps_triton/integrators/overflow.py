@@ -292,10 +292,12 @@ def refuse_weight(
     density = 0.0
     if math.isnan(weight):
         density = log_density_of(path, state.configurations[row : row + 1], t)
-    if not math.isfinite(density):
+    # Of fields without a transport nothing else can be at fault, wherever the walker was.
+    alone = transport is None and path.model.dtype.is_floating_point
+    if alone or not math.isfinite(density):
         mend = (
             f"log_density, or the energy, of {path.model!r} is not finite where the "
-            f"walker is; it must be finite everywhere"
+            f"walker is or was; it must be finite everywhere"
         )
     if weight == -math.inf:
         mend = (

@@ -94,6 +94,8 @@ class Learner:
         held = as_number("held_out", held_out, "in [0, 1)", _is_part)
         kept = len(rows) - round(held * len(rows))
         expect(kept >= 1, "held_out", "a part that leaves a row of data", held_out)
+        some = held == 0.0 or kept < len(rows)
+        expect(some, "held_out", f"0, or a part that is at least a row of {len(rows)}", held_out)
         self._held_out = rows[kept:]
         self._decay = as_bool("decay", decay)
         self._record = as_bool("record", record)

@@ -139,6 +139,10 @@ def test_network_and_optimizer_follow_from_the_model_or_the_file(tmp_path: Path)
     cli.main(["train", "--checkpoint", str(file), *glass, "--steps", "1", "--intervals", "2"])
     assert isinstance(lt.load(file, "cpu").transport, lt.HollowConv)
     assert checkpoint.read(file).manifest["training"]["config"]["optimizer"] == "adam"
+    graph = ["--graph", "triangular:3x2", "--beta", "0.2", "--device", "cpu"]
+    placed = tmp_path / "graph.safetensors"
+    cli.main(["train", "--checkpoint", str(placed), *graph, "--steps", "1", "--intervals", "2"])
+    assert isinstance(lt.load(placed, "cpu").transport, lt.LEM)
     other = tmp_path / "other.safetensors"
     train(other, "--steps", "1")
     words = [word for word in TINY if word not in ("--network", "hollow-conv")]

@@ -190,6 +190,9 @@ def test_what_is_refused():
         lt.Learner(lt.Ising((3, 3), 0.0), DATA, lt.PseudoLikelihood())
     with pytest.raises(ValueError, match="configurations"):
         lt.Learner(SMALL, 2 * DATA.float() - 1, lt.PseudoLikelihood())
+    for part in (0.001, 0.9999):
+        with pytest.raises(ValueError, match=r"held_out must be .*a row of"):
+            lt.Learner(SMALL, DATA, lt.PseudoLikelihood(), held_out=part)
     # 256 as int8 would be the state 0.
     for rows in (256.0 * DATA, 256 * DATA.int(), 1e300 * DATA.double()):
         with pytest.raises(ValueError, match="data must be whole numbers, the states 0 … q-1"):

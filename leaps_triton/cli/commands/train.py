@@ -62,7 +62,7 @@ def _names() -> list[str]:
 _NETWORKS = (
     f"Locally equivariant network, or drift of a field: {choices(_names())}; by default "
     f"symmetric-conv for ferromagnets and for several models together, hollow-drift for fields, "
-    f"else hollow-conv."
+    f"lem on graphs, else hollow-conv."
 )
 
 _INTEGRATORS = (

@@ -66,6 +66,16 @@ def logarithm(x: torch.Tensor) -> torch.Tensor:
     return torch.log(1.0 + x.sum(1))
 
 
+def wall(x: torch.Tensor) -> torch.Tensor:
+    return torch.where(x[:, 0] > 0.0, -x.square().sum(1), -torch.inf)
+
+
+def test_a_density_of_0_is_named() -> None:
+    said = r"log_density, or the energy, of Density\(dim=2\) is not finite where"
+    with pytest.raises(RuntimeError, match=said):
+        sampler(lt.Density(wall, dim=2), lt.MapStep(4), move=lt.HMC(step=0.1)).sample(64, seed=0)
+
+
 def test_a_density_that_is_not_finite_is_named() -> None:
     model = lt.Density(logarithm, dim=2)
     said = r"log_density, or the energy, of Density\(dim=2\) is not finite where"
