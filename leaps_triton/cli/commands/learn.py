@@ -87,7 +87,7 @@ class Learn:
 
     A finished run goes on too, to more --steps.
 
-    Log Z is exact where that takes seconds, else of --negative jarzynski's walkers.
+    Log Z is exact where that takes seconds, else it comes from --witnesses.
     """
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
