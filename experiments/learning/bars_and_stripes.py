@@ -1,6 +1,6 @@
 """Learn bars and stripes, thirty patterns apart from one another, by several negative phases.
 
-    python experiments/learning/bars_and_stripes.py            # about two minutes on one core
+    python experiments/learning/bars_and_stripes.py            # about 18 minutes on one core
     python experiments/learning/bars_and_stripes.py --smoke    # seconds
 
 Patterns of 4 × 4 pixels in which all rows are alike or all columns are, each as often as any other:
