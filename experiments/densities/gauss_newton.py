@@ -69,7 +69,7 @@ class Comparison:
     """For each training of the four modes."""
     seeds: tuple[int, ...] = (10, 11, 12)
     """Of nodes, initial drifts and walkers; none for the pilot alone."""
-    rates: tuple[float, ...] = (3e-3, 1e-2, 2e-2, 5e-2, 1e-1)
+    rates: tuple[float, ...] = (3e-3, 1e-2, 2e-2, 5e-2)
     """Learning rates of Adam, of which the pilot chooses one."""
     batch: int = 32
     """Nodes that Adam takes at each of 16 times."""
