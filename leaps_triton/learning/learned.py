@@ -169,8 +169,8 @@ class Learned(Storable):
             module: of the energy, if that is of a module; else None.
 
         Raises:
-            UnknownNameError: the energy is of a module, and there is none.
-            ValueError: the module has other parameters.
+            ValueError: the energy is of a module, and there is none; or the module has other
+                parameters.
         """
         manifest, tensors = contents
         family = family_of(_given(contents, module), **manifest["family"])
