@@ -1,6 +1,6 @@
 """Learn the couplings of an Ising torus from 2000 exact samples, beside nothing learned at all.
 
-    python experiments/learning/inverse_ising.py            # about fifteen minutes on one core
+    python experiments/learning/inverse_ising.py            # about half an hour on one core
     python experiments/learning/inverse_ising.py --smoke    # seconds
 
 A standard benchmark of discrete samplers: ``log p = xᵀ J x`` with ``x = ±1`` and ``J = σ A``, ``A``
