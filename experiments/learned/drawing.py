@@ -34,9 +34,11 @@ def draw_curve(axes: Axes, networks: list[dict[str, Any]]) -> None:
 def draw_residual(axes: Axes, networks: list[dict[str, Any]]) -> None:
     """Draw v(t) at the end of the training."""
     for number, network in enumerate(networks):
-        point = network["curve"][-1]
-        if "variance" not in point:
+        # Of samplers of the zoo the curve is not kept.
+        points = [point for point in network["curve"] if "variance" in point]
+        if not points:
             continue
+        point = points[-1]
         shown = [(t, v) for t, v in zip(point["t"], point["variance"], strict=True) if v > 1e-9]
         x = [t for t, _ in shown]
         axes.plot(x, [v for _, v in shown], "o-", color=colour(number), markersize=3)
