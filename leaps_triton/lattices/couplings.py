@@ -148,7 +148,7 @@ def _on_lattice(edges: Edges, first_site: int, lattice: Lattice) -> Tensor:
     if misfits:
         raise ValueError(_in_words(misfits, edges.name, lattice))
     _tell_missing(edges.name, len(taken), lattice)
-    return found.view(lattice.ndim, *lattice.shape)
+    return found.view(lattice.coupling_shape)
 
 
 def _places(neighbours: list[list[int]], i: int, j: int, sites: int) -> list[int]:
@@ -215,7 +215,7 @@ def _of_array(file: Path, lattice: Lattice) -> Tensor:
     # NumPy's letters of unsigned and signed integers and of floating point.
     expect(array.dtype.kind in "uif", file.name, "an array of real numbers", array.dtype)
     table = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
-    expected = (lattice.ndim, *lattice.shape)
+    expected = lattice.coupling_shape
     if table.shape != expected:
         raise ValueError(
             f"{file.name} must hold an array of shape {expected} (directions by lattice), got "

@@ -211,6 +211,11 @@ class Graph:
         return len(self.edges)
 
     @property
+    def coupling_shape(self) -> tuple[int, ...]:
+        """Shape of couplings told edge by edge, ``(1, bonds)``."""
+        return (1, self.bonds)
+
+    @property
     def num_classes(self) -> int:
         """Number of classes of edges."""
         return int(self.classes.max()) + 1

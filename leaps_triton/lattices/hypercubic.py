@@ -59,6 +59,11 @@ class Lattice:
         return len(self.shape)
 
     @property
+    def coupling_shape(self) -> tuple[int, ...]:
+        """Shape of couplings told bond by bond, ``(ndim, *shape)``."""
+        return (self.ndim, *self.shape)
+
+    @property
     def sites(self) -> int:
         """Number of sites ``N``."""
         return math.prod(self.shape)

@@ -225,17 +225,16 @@ def read_history(file: str | Path) -> TrainingHistory:
 
 def _stored(contents: Contents, name: str) -> _Stored:
     """Return what a file says of its training; a ValueError if it says nothing of one."""
-    training = contents.manifest.get("training")
     if "result" in contents.manifest:
         raise ValueError(
             f"{name} holds a learned model and no sampler; `leaps-triton learn --resume` goes on "
             f"with it, `leaps-triton info` tells of it, lt.load({name!r}).history has its curves"
         )
+    training = contents.manifest.get("training")
     if training is None:
-        held = "a sampler without the state of its training"
-        if "result" in contents.manifest:
-            held = "a learned model and no training of a sampler"
-        raise ValueError(f"{name} holds {held}; give a file of Trainer.save")
+        raise ValueError(
+            f"{name} holds a sampler without the state of its training; give a file of Trainer.save"
+        )
     lists = _part(contents.tensors, "history.")
     try:
         # Settings that a file does not know had their defaults.

@@ -1,9 +1,6 @@
 """What integrators ask of a transport, and answers for one that offers no more than its call."""
 
-from .answers import (
-    AnyTransport,
-    as_transport,
-)
+from .answers import AnyTransport, as_transport
 from .offers import (
     FlowingDrift,
     LoneDrift,

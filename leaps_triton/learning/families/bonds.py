@@ -148,7 +148,4 @@ def bonds_of(lattice: Lattice | Graph) -> Bonds:
 
 def coupling_of(model: PairModel) -> Tensor:
     """Return the couplings of a model, flattened, float64 ``(places,)``."""
-    lattice = model.lattice
-    if lattice.hypercubic:
-        return model.coupling.expand(lattice.ndim, *lattice.shape).flatten()
-    return model.coupling.expand(1, lattice.bonds).flatten()
+    return model.coupling.expand(model.lattice.coupling_shape).flatten()

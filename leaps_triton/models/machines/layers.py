@@ -10,7 +10,7 @@ from ...kernels.philox import site_words
 from ...kernels.site_sweeps.reference import drawn, heat_bath_probabilities
 from ...lattices.graph import Graph
 from ..base import SweepPlan
-from ..interactions.edges import GraphInteractions, Tables
+from ..interactions import GraphInteractions, Tables
 
 __all__ = ["LayerInteractions"]
 

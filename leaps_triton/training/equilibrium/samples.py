@@ -198,11 +198,7 @@ def _coupled(model: Any) -> float:
     if is_pair_model(model):
         spread = float(model.bond_table.max() - model.bond_table.min())
     lattice = model.lattice
-    if lattice.hypercubic:
-        bonds = (lattice.ndim, *lattice.shape)
-    else:
-        bonds = (1, lattice.bonds)
-    strengths = model.coupling.abs().expand(bonds).flatten()
+    strengths = model.coupling.abs().expand(lattice.coupling_shape).flatten()
     # Sites with fewer neighbours than others have a bond of no strength, the last.
     padded = torch.cat([strengths, strengths.new_zeros(1)])
     total = padded[lattice.incidence().bond.long()].sum(0)
