@@ -2,10 +2,15 @@
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ..checks import check_configurations, check_shape, check_tensor, expect
+from .products import writes_into
 
-__all__ = ["check_around", "check_edges", "check_ends", "check_tables", "colour_type"]
+__all__ = ["check_around", "check_edges", "check_tables", "colour_type"]
+
+_right = WeakIdKeyDictionary()
+"""Tables whose indices were found right: up to which, and how often torch had written into them."""
 
 
 def colour_type(num_colours: int) -> torch.dtype:
@@ -55,25 +60,19 @@ def check_tables(
         _check_device(name, table, configurations)
 
 
-def check_edges(edges: Tensor, bonds: int, beside: Tensor) -> None:
+def check_edges(edges: Tensor, bonds: int, sites: int, beside: Tensor) -> None:
     """Refuse edges that are not int32 ``(bonds, 2)`` on the device of the tensor beside them."""
     check_tensor("edges", edges)
     check_shape("edges", edges, [{bonds}, {2}])
     _check_type("edges", edges, torch.int32)
     _check_device("edges", edges, beside)
+    _check_indices("edges", edges, "sites", sites)
 
 
-def check_ends(edges: Tensor, sites: int) -> None:
-    """Refuse edges to other sites than there are, where it costs little to look."""
-    # Loops on a CPU check no index; on other devices a look would make them wait.
-    if edges.is_cpu and edges.numel():
-        least, largest = edges.aminmax()
-        wanted = f"pairs of sites 0 to {sites - 1}"
-        expect(int(least) >= 0 and int(largest) < sites, "edges", wanted, edges)
-
-
-def check_around(configurations: Tensor, neighbours: Tensor, bond: Tensor, behind: Tensor) -> None:
-    """Refuse tables of neighbours that do not fit the sites, or one another."""
+def check_around(
+    configurations: Tensor, neighbours: Tensor, bond: Tensor, behind: Tensor, bonds: int
+) -> None:
+    """Refuse tables of neighbours that do not fit the sites, the ``bonds`` or one another."""
     check_tensor("neighbours", neighbours)
     sites = configurations.shape[1]
     tables = {"neighbours": neighbours, "bond": bond, "behind": behind}
@@ -85,6 +84,28 @@ def check_around(configurations: Tensor, neighbours: Tensor, bond: Tensor, behin
     _check_type("bond", bond, torch.int32)
     flags = behind.dtype in (torch.bool, torch.int8)
     expect(flags, "behind", "a tensor of bools or int8", behind)
+    _check_indices("neighbours", neighbours, "sites", sites)
+    # The last entry of the couplings is that of no edge.
+    _check_indices("bond", bond, "edges", bonds + 1)
+
+
+def _check_indices(name: str, table: Tensor, meaning: str, end: int) -> None:
+    """Refuse indices below 0, or of ``end`` and above, at which loops would read something else.
+
+    A table is looked at once, and again when torch has written into it. On other devices than a
+    CPU a look would make the host wait, and none is taken.
+    """
+    traced = torch.compiler.is_compiling() or type(table) is not Tensor
+    if traced or not table.is_cpu or not table.numel():
+        return
+    now = (end, writes_into(table))
+    if _right.get(table) == now:
+        return
+    least, largest = map(int, table.aminmax())
+    wanted = f"of {meaning} 0 to {end - 1}"
+    expect(least >= 0, name, wanted, least)
+    expect(largest < end, name, wanted, largest)
+    _right[table] = now
 
 
 def _check_type(name: str, tensor: Tensor, dtype: torch.dtype) -> None:

@@ -47,7 +47,7 @@ def graph_energy(
         ValueError: If a shape, dtype or device does not fit the configurations.
     """
     check_tables(configurations, coupling, bond_table, site_table, None)
-    check_edges(edges, coupling.shape[-1] - 1, configurations)
+    check_edges(edges, coupling.shape[-1] - 1, configurations.shape[1], configurations)
     tables = (coupling, bond_table, site_table, edges)
     if dense is not None and energies_by_product(len(edges), configurations.shape[1]):
         # Plain torch on every device: what is kept cannot be an argument of torch's op.
@@ -98,8 +98,8 @@ def graph_local_energy(
     """
     check_tensor("beta", beta)
     check_tables(configurations, coupling, bond_table, site_table, beta)
-    check_around(configurations, neighbours, bond, behind)
-    check_edges(edges, coupling.shape[-1] - 1, configurations)
+    check_around(configurations, neighbours, bond, behind, coupling.shape[-1] - 1)
+    check_edges(edges, coupling.shape[-1] - 1, configurations.shape[1], configurations)
     check_floating("dtype of the log-ratios", dtype)
     tables = (coupling, bond_table, site_table, beta, neighbours, bond, behind, edges)
     if dense is not None and ratios_by_product(len(neighbours), configurations.shape[1]):

@@ -9,7 +9,7 @@ are summed so :mod:`.rule` says.
 import torch
 from torch import Tensor
 
-__all__ = ["KEPT_SITES", "Dense", "fields_of"]
+__all__ = ["KEPT_SITES", "Dense", "both_ends", "fields_of", "matrix_of", "writes_into"]
 
 KEPT_SITES = 2**11
 """The largest graph whose matrices are kept between calls."""
@@ -26,7 +26,7 @@ class Dense:
 
     def __init__(self, coupling: Tensor, edges: Tensor, sites: int) -> None:
         self._coupling = coupling
-        self._writes = _writes_into(coupling)
+        self._writes = writes_into(coupling)
         self._edges = edges
         self._sites = sites
         self._matrix: Tensor | None = None
@@ -35,18 +35,15 @@ class Dense:
     @property
     def fits(self) -> bool:
         """Whether nothing was written into the couplings since, as far as torch counts."""
-        return _writes_into(self._coupling) == self._writes
+        return writes_into(self._coupling) == self._writes
 
     @property
     def matrix(self) -> Tensor:
         """``J``, first ends down and second ends along, float64 ``(1 | walkers, sites, sites)``."""
         if self._matrix is None:
-            coupling = torch.atleast_2d(self._coupling)
-            places = self._edges[:, 0].long() * self._sites + self._edges[:, 1]
-            matrix = coupling.new_zeros(len(coupling), self._sites**2)
-            # Two edges of one pair of sites add up.
-            matrix.index_add_(1, places, coupling[:, :-1])
-            self._matrix = matrix.view(-1, self._sites, self._sites)
+            first, second = self._edges.long().T
+            bonds = torch.atleast_2d(self._coupling)[:, :-1]
+            self._matrix = matrix_of(first, second, bonds, self._sites)
         return self._matrix
 
     def energy(self, configurations: Tensor, bond_table: Tensor) -> Tensor:
@@ -72,12 +69,38 @@ class Dense:
         """
         dtype = bond_table.dtype
         if dtype not in self._ends:
-            matrix = self.matrix.to(dtype)
-            self._ends[dtype] = (matrix + matrix.mT, matrix - matrix.mT)
+            self._ends[dtype] = both_ends(self.matrix, dtype)
         return fields_of(configurations, *self._ends[dtype], bond_table, site_table)
 
 
-def _writes_into(tensor: Tensor) -> int:
+def matrix_of(first: Tensor, second: Tensor, bonds: Tensor, sites: int) -> Tensor:
+    """Return ``J``, first ends down and second ends along, float64 ``(1 | walkers, sites, sites)``.
+
+    Args:
+        first: first end of every edge, int64 ``(bonds,)``.
+        second: second end, likewise.
+        bonds: ``J`` of every edge, float64 ``(1 | walkers, bonds)``.
+        sites: their number.
+    """
+    matrix = bonds.new_zeros(len(bonds), sites**2)
+    # Two edges of one pair of sites add up.
+    matrix.index_add_(1, first * sites + second, bonds)
+    return matrix.view(-1, sites, sites)
+
+
+def both_ends(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return ``J_ij`` whichever end ``i`` is, and ``-J_ij`` where it is the second.
+
+    Args:
+        matrix: what :func:`matrix_of` returns.
+        dtype: of what is returned.
+    """
+    # Rounded first: of large graphs the sums in float64 would take much memory.
+    rounded = matrix.to(dtype)
+    return rounded + rounded.mT, rounded - rounded.mT
+
+
+def writes_into(tensor: Tensor) -> int:
     """Return how often torch wrote into a tensor; it does not count in inference mode."""
     if tensor.is_inference():
         return 0

@@ -189,7 +189,8 @@ def _checked(op: CustomOpDef, given: GraphSweeps) -> Tensor:
     x = given.configurations
     check_tensor("beta", given.beta)
     check_tables(x, given.coupling, given.bond_table, given.site_table, given.beta)
-    check_around(x, given.neighbours, given.bond, given.behind)
+    bonds = given.coupling.shape[-1] - 1
+    check_around(x, given.neighbours, given.bond, given.behind, bonds)
     given = check_sweeps(given, least=0)._replace(
         num_colours=as_integer("num_colours", given.num_colours, 1, 2**31 - 1),
     )

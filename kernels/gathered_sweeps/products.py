@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..gathered.products import KEPT_SITES, fields_of
+from ..gathered.products import KEPT_SITES, both_ends, fields_of, matrix_of
 from ..philox import uniform32
 from ..site_sweeps.reference import accepted, drawn, heat_bath_probabilities, nearest, waves
 
@@ -39,19 +39,14 @@ class Block(NamedTuple):
 
 def _squares(given: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return ``J_ij``, and with its sign by the end, ``(1 | walkers, sites, sites)``."""
-    sites = given.sites
     coupling = torch.atleast_2d(given.coupling)
-    here = torch.arange(sites, device=coupling.device)
-    place = (here * sites + given.neighbours).flatten()
-    bonds = coupling.index_select(1, given.bond.flatten())
-    signs = 1.0 - 2.0 * given.behind.flatten().double()
-    found = []
-    for values in (bonds, bonds * signs):
-        square = torch.zeros(len(coupling), sites * sites, dtype=torch.float64, device=here.device)
-        # Where there is no neighbour, 0 is added to the diagonal.
-        square.index_add_(1, place, values)
-        found.append(square.view(-1, sites, sites).to(dtype))
-    return found[0], found[1]
+    first = torch.arange(given.sites, device=coupling.device).expand_as(given.neighbours)
+    # Each edge is told from both of its ends, and counted from the first.
+    again = given.behind.flatten().bool()
+    bonds = coupling.index_select(1, given.bond.flatten()).masked_fill(again, 0.0)
+    # Where there is no neighbour, 0 is added to the diagonal.
+    matrix = matrix_of(first.flatten(), given.neighbours.flatten(), bonds, given.sites)
+    return both_ends(matrix, dtype)
 
 
 def _blocks(given: Any, dtype: torch.dtype) -> list[Block]:

@@ -8,7 +8,7 @@ from torch.library import CustomOpDef, custom_op
 
 from ..checks import as_bool, as_integer, as_rest, check_sweeps, check_tensor, expect
 from ..clusters.reference import ClusterSweeps
-from ..gathered.checks import check_edges, check_ends, check_tables
+from ..gathered.checks import check_edges, check_tables
 from ..registration import Launchers, call, cluster_op, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import GraphClusters, Joined
@@ -51,8 +51,7 @@ def graph_cluster_labels(joined: Tensor, edges: Tensor, sites: int) -> Tensor:
     sites = as_integer("sites", sites, 1, 2**31 - 1)
     expect(joined.dtype == torch.bool, "joined", "bool (walkers, bonds)", joined)
     expect(joined.ndim == 2, "joined", "bool (walkers, bonds)", joined)
-    check_edges(edges, joined.shape[1], joined)
-    check_ends(edges, sites)
+    check_edges(edges, joined.shape[1], sites, joined)
     return call(graph_cluster_labels_op, joined, edges, sites)
 
 
@@ -168,8 +167,7 @@ def _checked(op: CustomOpDef, given: GraphClusters) -> ClusterSweeps:
     check_tables(x, given.coupling, given.bond_table, given.site_table, given.beta)
     # Loops have one row of couplings for all walkers.
     expect(given.coupling.ndim == 1, "coupling", "of shape (bonds + 1,)", given.coupling)
-    check_edges(given.edges, len(given.coupling) - 1, x)
-    check_ends(given.edges, x.shape[1])
+    check_edges(given.edges, len(given.coupling) - 1, x.shape[1], x)
     given = check_sweeps(given, least=1)._replace(
         reflection=as_bool("reflection", given.reflection),
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ..kernels.checks import expect
 from ..models.energy_only import as_given, complete
 from ..models.fields import is_phi_four
 from ..models.pair import PairModel, is_pair_model
@@ -45,7 +46,7 @@ class Compose(BaseMove):
             tempering, which takes a composition as its move).
 
     Raises:
-        ValueError: no move; at ``init``, a move with a state of its own kind.
+        ValueError: no move, or a list of moves; at ``init``, a move with a state of its own kind.
 
     Example:
         >>> import torch, leaps_triton as lt
@@ -62,6 +63,8 @@ class Compose(BaseMove):
     def __init__(self, *moves: Move) -> None:
         if not moves:
             raise ValueError("Compose needs at least one move, got none")
+        listed = type(moves[0]) in (list, tuple)
+        expect(not listed, "moves", "given one by one, as in Compose(*moves)", moves[0])
         for move in moves:
             as_move("moves", move)
         object.__setattr__(self, "moves", moves)

@@ -394,7 +394,3 @@ class Sampler:
         if bool(bad.any()):
             row = int(bad.nonzero()[0])
             refuse_weight(state, row, t, self.path, self.transport)
-
-    def run_interval(self, state: Any, seed: int, backward: bool = False) -> Any:
-        """Take every walker to the end of the interval it is in."""
-        return self.integrator.run_interval(state, self.path, self.transport, seed, backward)

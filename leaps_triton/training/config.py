@@ -63,7 +63,7 @@ class TrainingConfig:
             from ``(1 + step) / (10 + step)``; 0 for none. With it the sampler's transport holds the
             average.
         divergence: training stops if the mean loss of 20 steps exceeds its lowest value in this leg
-            by this factor.
+            by this factor, or the leg's first loss, or 1.
         seed: of everything random in training.
         optimizer: ``"adam"``, or ``"spring"`` for Gauss-Newton steps in the space of the batch's
             samples, see :class:`~leaps_triton.training.optimizers.Spring`; with the

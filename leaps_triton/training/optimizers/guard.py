@@ -46,9 +46,10 @@ class Guard:
             history: of all steps before, with the leg that the step is of.
 
         Raises:
-            TrainingDiverged: the loss or its gradient is not finite, or the mean loss has grown
-                beyond ``divergence`` times its lowest value; with the loss ``"action_matching"``,
-                whose sign may be any, beyond that value by ``divergence`` times its size, or 1.
+            TrainingDiverged: the loss or its gradient is not finite, or the mean loss of 20 steps
+                has grown beyond ``divergence`` times its lowest value, or times the first loss of
+                the leg, or 1; with the loss ``"action_matching"``, whose sign may be any, beyond
+                that value by ``divergence`` times its size, or 1.
         """
         step = len(history.loss)
         # Losses of an earlier leg were those of another learning rate.
@@ -60,19 +61,24 @@ class Guard:
         finite = math.isfinite(loss) and math.isfinite(norm)
         if not finite:
             self._refuse(f"loss {loss}, gradient {norm}", step, history)
+        full = len(recent) == _WINDOW
+        lowest = self.lowest
+        if full:
+            # A training that is lost at once has no low mean, but it had a first loss.
+            lowest = min(lowest, max(history.loss[history.legs[-1].first], 1.0))
         signed = self._config.loss == "action_matching"
-        limit = self._config.divergence * self.lowest
+        limit = self._config.divergence * lowest
         if signed:
             # A loss that may be negative is measured from its lowest value, not from 0.
-            limit = self.lowest + self._config.divergence * max(abs(self.lowest), 1.0)
+            limit = lowest + self._config.divergence * max(abs(lowest), 1.0)
         if mean > limit:
-            grown = f"{mean / self.lowest:.3g} times its lowest"
+            grown = f"{mean / lowest:.3g} times its lowest"
             if signed:
                 # Of signed numbers the quotient says nothing.
-                grown = f"its lowest {self.lowest:.3g}, with a limit of {limit:.3g}"
+                grown = f"its lowest {lowest:.3g}, with a limit of {limit:.3g}"
             self._refuse(f"mean loss {mean:.3g}, {grown}", step, history)
         # The mean of fewer steps may be low by chance.
-        if len(recent) == _WINDOW:
+        if full:
             self.lowest = min(self.lowest, mean)
         # Not at every step: it copies all parameters.
         if step % _EVERY == 0:
@@ -101,9 +107,13 @@ class Guard:
 
     def _refuse(self, what: str, step: int, history: TrainingHistory) -> None:
         config = self._config
+        # SPRING does not clip gradients, and may cap its steps.
+        length = f"clip (now {config.clip:g})"
+        if config.optimizer == "spring":
+            length = f"norm_cap (now {config.norm_cap:g}, where 0 is none)"
         raise TrainingDiverged(
             f"training diverged at step {step} ({what}); lower learning_rate (now "
-            f"{config.learning_rate:g}) or clip (now {config.clip:g}), or raise warmup (now "
+            f"{config.learning_rate:g}) or {length}, or raise warmup (now "
             f"{config.warmup}). The transport holds its last good parameters, and the exception's "
             f"history all steps before",
             history,
