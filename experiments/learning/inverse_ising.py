@@ -23,6 +23,7 @@ import json
 import math
 import warnings
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,11 @@ class Truth:
         model = lt.Ising((length, length), beta=1.0, coupling=2.0 * sigma)
         return cls(model, between(model))
 
+    @cached_property
+    def complete(self) -> lt.Ising:
+        """The model of all pairs of sites, without couplings that are told."""
+        return lt.Ising(lt.Graph.complete(self.model.lattice.sites), beta=1.0)
+
     def score(self, found: Tensor) -> float:
         """Return ``−log RMSE`` of ``J = K/2`` over all entries."""
         apart = 0.5 * (found - self.strengths)
@@ -170,16 +176,14 @@ def by_pseudo_likelihood(
     table: Table, truth: Truth, data: Tensor, sigma: float, number: int, settings: InverseIsing
 ) -> None:
     """Add rows of pseudo-likelihood."""
-    sites = truth.model.lattice.sites
-    complete = lt.Ising(lt.Graph.complete(sites), beta=1.0)
     flat = data.flatten(1)
-    found, seconds = learned(complete, flat, PseudoLikelihood(), steps=settings.descent)
+    found, seconds = learned(truth.complete, flat, PseudoLikelihood(), steps=settings.descent)
     table.add(sigma, number, "PL", truth.score(between(found.model)), seconds=seconds)
     scores = []
     for strength in settings.strengths:
         for refit in (False, True):
             objective = PseudoLikelihood(l1=strength, refit=refit)
-            found, seconds = learned(complete, flat, objective, steps=settings.descent)
+            found, seconds = learned(truth.complete, flat, objective, steps=settings.descent)
             name = f"PL, L1 {strength:g}"
             if refit:
                 name += ", refit"
@@ -190,9 +194,8 @@ def by_pseudo_likelihood(
                 scores.append(score)
     told = []
     for strength in settings.strengths:
-        found, _ = learned(
-            complete, flat, PseudoLikelihood(l1=strength), held_out=0.1, steps=settings.descent
-        )
+        objective = PseudoLikelihood(l1=strength)
+        found, _ = learned(truth.complete, flat, objective, held_out=0.1, steps=settings.descent)
         told.append(found.history.held_out[-1])
     best = min(range(len(told)), key=told.__getitem__)
     chosen = settings.strengths[best]
@@ -230,8 +233,6 @@ def by_noise(
     table: Table, truth: Truth, data: Tensor, sigma: float, number: int, settings: InverseIsing
 ) -> None:
     """Add rows of energy discrepancy on all pairs."""
-    sites = truth.model.lattice.sites
-    complete = lt.Ising(lt.Graph.complete(sites), beta=1.0)
     for strength, name in ((0.0, "ED"), (settings.noise_l1, f"ED, L1 {settings.noise_l1:g}")):
         objective = EnergyDiscrepancy(
             time=settings.noise_time,
@@ -240,7 +241,7 @@ def by_noise(
             batch=settings.noise_batch,
         )
         found, seconds = learned(
-            complete,
+            truth.complete,
             data.flatten(1),
             objective,
             steps=settings.noise_steps,
@@ -259,13 +260,11 @@ def by_walkers_on_all_pairs(
     table: Table, truth: Truth, data: Tensor, sigma: float, number: int, settings: InverseIsing
 ) -> None:
     """Add rows of persistent chains and of Jarzynski's weights, with a penalty, on all pairs."""
-    sites = truth.model.lattice.sites
-    complete = lt.Ising(lt.Graph.complete(sites), beta=1.0)
     count = 2 * settings.walkers
     for name, negative in (("PCD", Persistent(count)), ("Jarzynski", Jarzynski(count))):
         objective = MaximumLikelihood(negative, l1=settings.walked_l1)
         found, seconds = learned(
-            complete,
+            truth.complete,
             data.flatten(1),
             objective,
             steps=2 * settings.steps,

@@ -22,7 +22,6 @@ LABEL = re.compile(r"^(\.L_\w+):", re.MULTILINE)
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9_.]+)")
 """An address, perhaps a predicate, then the name."""
 BRANCH = re.compile(r"\bBRA\b.*`\((\.L_\w+)\)")
-PADDING = re.compile(r"\bNOP\b")
 
 
 class Loop(NamedTuple):

@@ -44,7 +44,9 @@ def graph_energy(
         Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations.
+        ValueError: If a shape, dtype or device does not fit the configurations, or edges join other
+            sites than there are. A CPU looks at each table of indices once, and again when torch
+            has written into it; other devices do not look, and read what is there.
     """
     check_tables(configurations, coupling, bond_table, site_table, None)
     check_edges(edges, coupling.shape[-1] - 1, configurations.shape[1], configurations)
@@ -94,7 +96,8 @@ def graph_local_energy(
         with β).
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations.
+        ValueError: If a shape, dtype or device does not fit the configurations, or, on a CPU, an
+            index is out of range; see :func:`graph_energy`.
     """
     check_tensor("beta", beta)
     check_tables(configurations, coupling, bond_table, site_table, beta)

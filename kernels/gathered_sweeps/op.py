@@ -72,7 +72,8 @@ def graph_heat_bath_sweeps(
         The new configurations; the given ones are left alone.
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 0.
+        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 0, or, on
+            a CPU, an index is out of range; see :func:`leaps_triton.kernels.graph_energy`.
     """
     given = GraphSweeps(
         configurations, coupling, bond_table, site_table, beta, neighbours, bond, behind,
@@ -125,8 +126,8 @@ def graph_metropolis_sweeps(
         The new configurations; the given ones are left alone.
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 0, or
-            rest is no such number.
+        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 0, rest is
+            no such number, or, on a CPU, an index is out of range.
     """
     given = GraphSweeps(
         configurations, coupling, bond_table, site_table, beta, neighbours, bond, behind,
@@ -176,7 +177,8 @@ def graph_overrelaxation_sweeps(
         The new configurations; the given ones are left alone.
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 0.
+        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 0, or, on
+            a CPU, an index is out of range; see :func:`leaps_triton.kernels.graph_energy`.
     """
     given = GraphSweeps(
         configurations, coupling, bond_table, site_table, beta, neighbours, bond, behind,

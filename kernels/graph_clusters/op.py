@@ -40,7 +40,7 @@ def graph_cluster_labels(joined: Tensor, edges: Tensor, sites: int) -> Tensor:
 
     Raises:
         ValueError: If ``joined`` is not bool with one column per edge, or edges are no pairs of
-            sites.
+            sites, at which CPUs look alone.
 
     Example:
         >>> edges = torch.tensor([[0, 1], [1, 3], [2, 4]], dtype=torch.int32)
@@ -95,7 +95,8 @@ def graph_swendsen_wang_sweeps(
         float32 ``(walkers,)``).
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 1.
+        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 1, or, on
+            a CPU, an index is out of range; see :func:`leaps_triton.kernels.graph_energy`.
 
     References:
         Swendsen, Wang, *Nonuniversal critical dynamics in Monte Carlo simulations*, Phys. Rev.
@@ -148,8 +149,8 @@ def graph_wolff_sweeps(
         float32 ``(walkers,)``).
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 1, or
-            rest is no such number.
+        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 1, rest is
+            no such number, or, on a CPU, an index is out of range.
 
     References:
         Wolff, *Collective Monte Carlo updating for spin systems*, Phys. Rev. Lett. 62, 361 (1989).

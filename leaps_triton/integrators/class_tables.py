@@ -150,12 +150,6 @@ def _physics(path: Path, transport: Tabulated, device: torch.device) -> _Physics
     return _Physics(torch.cat([rise, -rise]), level, energy)
 
 
-def class_log_ratios(path: Path, transport: Tabulated, tau: float, device: torch.device) -> Tensor:
-    """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
-    physics = _physics(path, transport, device)
-    return Setting.at(path, tau, device).beta * physics.levels[physics.level]
-
-
 def class_rates(
     path: Path,
     transport: Tabulated,

@@ -15,7 +15,6 @@ __all__ = [
     "Swept",
     "change_of",
     "changes_fields",
-    "is_linear",
     "learned_of",
     "swept_of",
     "velocity_of",
@@ -51,10 +50,9 @@ class Path(Protocol):
 
     Times are numbers or float64 ``(1 | walkers,)``. A path may also have
     ``change(configurations, t)``, ``∂_t log ρ̃_t(x)`` float64 ``(walkers,)``, which then need not be
-    that of :meth:`excess`; ``linear = False`` says that it is not, ``learned`` is the module of
-    which densities are made, and ``velocity`` a drift along the path, for samplers that are given
-    no other transport. Where ``changes_fields`` is true, ``model_at(t)`` is the model whose density
-    at β = 1 is ``ρ_t``.
+    that of :meth:`excess`; ``learned`` is the module of which densities are made, and ``velocity``
+    a drift along the path, for samplers that are given no other transport. Where
+    ``changes_fields`` is true, ``model_at(t)`` is the model whose density at β = 1 is ``ρ_t``.
     """
 
     model: Any
@@ -123,11 +121,6 @@ def _change_by_energy(path: Any, configurations: Tensor, t: Tensor | float) -> T
     """Return ``∂_t log ρ̃_t(x)`` of densities that are linear in one energy."""
     found: Tensor = path.time_derivative(path.excess(configurations), t)
     return found
-
-
-def is_linear(path: Any) -> bool:
-    """Return whether ``log ρ̃_t`` is linear in one energy; a path that says nothing is."""
-    return bool(getattr(path, "linear", True))
 
 
 class Swept(NamedTuple):

@@ -118,6 +118,15 @@ def test_moments_are_slopes_of_energies():
     assert NetworkEnergy(network, (3, 3), 2).theta.shape == (4 * 9 + 4 + 4 + 1,)
 
 
+def test_networks_get_configurations_in_their_own_type():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 1), torch.nn.Flatten(0))
+    configurations = torch.ones(2, 3, 3, dtype=torch.int8)
+    single = NetworkEnergy(network, (3, 3), q=2).energy(configurations)
+    double = NetworkEnergy(network.double(), (3, 3), q=2).energy(configurations)
+    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-6)
+
+
 def test_networks_learn():
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 1), torch.nn.Flatten(0))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import leaps_triton as lt
 from curve_cases import Bent, bent, double_well, plane
-from leaps_triton.paths.base import change_of, is_linear, learned_of, velocity_of
+from leaps_triton.paths.base import change_of, learned_of, velocity_of
 
 TIMES = torch.tensor([0.0, 0.2, 0.5, 0.7, 1.0], dtype=torch.float64)
 
@@ -100,7 +100,6 @@ def test_paths_of_a_users_own_need_not_say_more() -> None:
     x = torch.ones(2, 3, dtype=torch.float64)
     own = Own()
     assert change_of(own, x, TIMES[1:2]).tolist() == pytest.approx([-1.2, -1.2])
-    assert is_linear(own)
     assert learned_of(own) is None
     assert velocity_of(own) is None
 
@@ -108,7 +107,6 @@ def test_paths_of_a_users_own_need_not_say_more() -> None:
 def test_what_is_learned_is_told() -> None:
     path = curved("plane")
     assert not path.linear
-    assert not is_linear(path)
     assert isinstance(path.learned, lt.LearnedEnergy)
     assert path.correction is path.learned
     # A function has nothing to train.

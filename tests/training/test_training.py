@@ -466,6 +466,22 @@ def test_a_loss_that_explodes_stops() -> None:
     assert math.isfinite(trainer.sampler.sample(64, seed=0).log_z)
 
 
+def test_a_loss_that_is_lost_within_the_first_steps_stops() -> None:
+    """Bounded features keep such a loss finite, and it never was low over 20 steps."""
+    network = lt.SymmetricConv(MODEL)
+    sampler = lt.Sampler(lt.AnnealingPath(MODEL), network, lt.Jump(5), block=64, device="cpu")
+    config = lt.TrainingConfig(steps=30, learning_rate=1e5, rollout=16, warmup=20)
+    with pytest.raises(lt.TrainingDiverged, match=r"at step 19 .* learning_rate \(now 100000\)"):
+        lt.Trainer(sampler, config).run()
+
+
+def test_the_error_of_a_divergence_names_settings_of_its_optimizer() -> None:
+    for optimizer, setting in {"adam": "clip", "spring": "norm_cap"}.items():
+        trainer = make(optimizer=optimizer)
+        with pytest.raises(lt.TrainingDiverged, match=rf"learning_rate .* or {setting} \(now"):
+            trainer.guard.check(trainer.network, math.inf, 1.0, trainer.history)
+
+
 def test_after_a_failure_the_average_too_is_good() -> None:
     trainer = make(steps=12, ema=0.9)
     trainer.run(3)

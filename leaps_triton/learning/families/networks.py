@@ -21,8 +21,8 @@ __all__ = ["NetworkEnergy", "NetworkFamily"]
 class NetworkEnergy:
     """Model whose energy is a network's, ``(walkers, *shape) → (walkers,)``.
 
-    Configurations come to the network in float32, as numbers ``0 … q-1``. Moves are derived from
-    energies, slowly.
+    Configurations come to the network as numbers ``0 … q-1`` in the type of its first parameter.
+    Moves are derived from energies, slowly.
 
     Args:
         network: the module; its parameters are what is learned.
@@ -63,6 +63,7 @@ class NetworkEnergy:
         self.beta = as_beta(beta)
         self._own = [(name, value.detach()) for name, value in network.named_parameters()]
         expect(len(self._own) > 0, "network", "one with parameters to learn", network)
+        self._dtype = self._own[0][1].dtype
         if theta is None:
             theta = torch.cat([value.flatten().double() for _, value in self._own])
         self.theta = theta
@@ -133,7 +134,8 @@ class NetworkEnergy:
             ValueError: the network returns anything but one number per configuration.
         """
         values = self.parameters(theta)
-        found: Tensor = functional_call(self.network, values, (configurations.float(),))
+        states = configurations.to(self._dtype)
+        found: Tensor = functional_call(self.network, values, (states,))
         wanted = f"one that returns a tensor of shape ({len(configurations)},)"
         fits = isinstance(found, Tensor) and found.shape == (len(configurations),)
         expect(fits, "network", wanted, found)

@@ -299,6 +299,31 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
         kernels.graph_local_energy(**given | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "index", "message"),
+    [
+        ("neighbours", 12, "neighbours must be of sites 0 to 11, got 12"),
+        ("neighbours", -1, "neighbours must be of sites 0 to 11, got -1"),
+        ("bond", 25, "bond must be of edges 0 to 24, got 25"),
+        ("edges", 12, "edges must be of sites 0 to 11, got 12"),
+    ],
+)
+def test_indices_out_of_range_are_refused(name: str, index: int, message: str) -> None:
+    """Loops would read beyond their tables: they are looked at once, and when written into."""
+    given = around(edges_of((4, 3), (True, True)), 12, 3, 2)
+    kernels.graph_local_energy(**given)
+    table = given[name]
+    assert isinstance(table, torch.Tensor)
+    table[-1, -1] = index
+    with pytest.raises(ValueError, match=message):
+        kernels.graph_local_energy(**given)
+    with pytest.raises(ValueError, match=message):
+        if name == "edges":
+            kernels.graph_energy(**energy_arguments(given))
+        else:
+            kernels.graph_heat_bath_sweeps(**graph_sweep(given, 1))
+
+
 def test_colours_that_do_not_fit_are_refused() -> None:
     given = graph_sweep(around(edges_of((4, 3), (True, True)), 12, 3, 2), 1)
     with pytest.raises(ValueError, match=r"colours must have shape \(12,\)"):

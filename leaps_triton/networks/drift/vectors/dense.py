@@ -83,7 +83,6 @@ class DenseDrift(Drift):
             model, width=width, depth=depth, scale=scale, potential=potential, seed=seed
         )
         self.scale = scale
-        self.has_potential = potential
         self.midpoint = self.sites <= MOST
         self.unmapped = ""
         if not self.midpoint:
