@@ -63,8 +63,10 @@ class Compose(BaseMove):
     def __init__(self, *moves: Move) -> None:
         if not moves:
             raise ValueError("Compose needs at least one move, got none")
-        listed = type(moves[0]) in (list, tuple)
-        expect(not listed, "moves", "given one by one, as in Compose(*moves)", moves[0])
+        first: object = moves[0]
+        # The types themselves: a move may be a NamedTuple.
+        listed = type(first) in (list, tuple)
+        expect(not listed, "moves", "given one by one, as in Compose(*moves)", first)
         for move in moves:
             as_move("moves", move)
         object.__setattr__(self, "moves", moves)

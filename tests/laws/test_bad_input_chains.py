@@ -443,7 +443,9 @@ ENTRIES: dict[str, Entry] = {
         {"move": NO_MOVES},
     ),
     "Compose of a list": Entry(
-        lt.Compose, {"moves": lt.Wolff()}, {"moves": among([], [lt.Wolff()], (lt.HeatBath(),))}
+        lambda moves: lt.Compose(moves),
+        {"moves": lt.Wolff()},
+        {"moves": among([], [lt.Wolff()], (lt.HeatBath(),))},
     ),
     **{
         name: Entry(*arguments, {"kernel_sizes": "kernel_size"})

@@ -317,11 +317,16 @@ def test_indices_out_of_range_are_refused(name: str, index: int, message: str) -
     table[-1, -1] = index
     with pytest.raises(ValueError, match=message):
         kernels.graph_local_energy(**given)
-    with pytest.raises(ValueError, match=message):
-        if name == "edges":
-            kernels.graph_energy(**energy_arguments(given))
-        else:
-            kernels.graph_heat_bath_sweeps(**graph_sweep(given, 1))
+
+
+def test_sweeps_and_energies_look_at_indices_too() -> None:
+    given = around(edges_of((4, 3), (True, True)), 12, 3, 2)
+    outside = torch.full_like(given["neighbours"], 12)
+    with pytest.raises(ValueError, match="neighbours must be of sites 0 to 11, got 12"):
+        kernels.graph_heat_bath_sweeps(**graph_sweep(given | {"neighbours": outside}, 1))
+    outside = torch.full_like(given["edges"], -1)
+    with pytest.raises(ValueError, match="edges must be of sites 0 to 11, got -1"):
+        kernels.graph_energy(**energy_arguments(given | {"edges": outside}))
 
 
 def test_colours_that_do_not_fit_are_refused() -> None:
