@@ -245,6 +245,23 @@ def pulls(rows: Tensor, law: Tensor) -> Tensor:
     return (counts - n * law) / (n * law * (1 - law)).sqrt().clamp(min=1e-6)
 
 
+def false_alarm(x: Tensor, model: Any) -> float:
+    """Return the probability of a χ² at least as large, if the samples were exact.
+
+    Rare states are taken together.
+    """
+    law = exact.enumerate_model(model).log_probabilities.exp()
+    counts = torch.bincount(index_of(x, model.q), minlength=len(law)).double()
+    often = len(x) * law >= 10
+    assert often.sum() > 10
+    expected = torch.cat([len(x) * law[often], len(x) * law[~often].sum(0, keepdim=True)])
+    found = torch.cat([counts[often], counts[~often].sum(0, keepdim=True)])
+    filled = expected > 0
+    chi_squared = ((found - expected)[filled] ** 2 / expected[filled]).sum()
+    freedom = torch.tensor(float(filled.sum()) - 1, dtype=torch.float64)
+    return float(torch.special.gammaincc(freedom / 2, chi_squared / 2))
+
+
 def rho(model: Any, t: float = 1.0) -> Tensor:
     """``ρ_t`` of every state on the default path."""
     return exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
