@@ -14,6 +14,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact, kernels, rates
 from leaps_triton.kernels import reference
+from leaps_triton.mcmc import SweepInfo, SweepState
 from leaps_triton.networks import NETWORKS
 
 
@@ -273,6 +274,29 @@ def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:
     for operator in operators:
         measure = measure * operator if operator.ndim == 1 else measure @ operator
     return measure
+
+
+class RecordedHeatBath(lt.HeatBath):
+    """Writes down the time of every sweep."""
+
+    log: list[tuple[str, Any]]
+
+    def step(self, state: SweepState, path: Any, t: Any, seed: int) -> tuple[SweepState, SweepInfo]:
+        self.log.append(("sweep", float(t)))
+        return super().step(state, path, t, seed)
+
+
+class Broken(torch.nn.Module):
+    """An output of ``value`` at one site of the walkers whose first spin is up."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, configurations: Tensor, conditions: lt.Conditions) -> Tensor:
+        output = torch.ones(len(configurations), 1, 2, 3)
+        output[configurations[:, 0, 0] == 1, 0, 1, 2] = self.value
+        return output
 
 
 class EnergyOnly:

@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import leaps_triton as lt
+from second_process import run
 
 pytest.importorskip("tyro")
 
@@ -44,17 +43,6 @@ KEYS = {
     "device",
     "observables",
 }
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80"}
-    return subprocess.run(
-        [sys.executable, "-m", "leaps_triton", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(

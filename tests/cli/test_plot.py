@@ -1,4 +1,4 @@
-"""Files of figures: their kind by ending, panels alone, and why a figure is left out."""
+"""Figures of files: what is drawn, kinds by ending, panels alone, why one is left out."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,6 @@ import torch
 import leaps_triton as lt
 
 pytest.importorskip("tyro")
-
 
 from leaps_triton import cli
 from leaps_triton.io.results import walk

@@ -1,9 +1,6 @@
-"""The word `auto` for a move, and files that go on where no move is named."""
+"""Moves in words, the word `auto`, and files that go on where no move is named."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,9 @@ import torch
 
 import leaps_triton as lt
 from going_on import FILES, manifest_of
+from second_process import run
 
 pytest.importorskip("tyro")
-
 
 from leaps_triton import registry
 from leaps_triton.cli.main import main
@@ -69,17 +66,6 @@ def test_auto_is_given_alone() -> None:
     assert as_move(["auto"]) is None
     with pytest.raises(ValueError, match="auto is a move of its own; give it alone"):
         as_move(["auto", "houdayer"])
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80"}
-    return subprocess.run(
-        [sys.executable, "-m", "leaps_triton", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
 
 
 TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.Houdayer()))

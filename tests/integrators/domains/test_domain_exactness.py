@@ -10,13 +10,7 @@ from domain_cases import CASES, FLOAT64, cut
 from torch import Tensor, nn
 
 import leaps_triton as lt
-from helpers import (
-    compose,
-    heat_bath_matrix,
-    local_network,
-    move_targets,
-    states,
-)
+from helpers import compose, heat_bath_matrix, local_network, move_targets, states
 from leaps_triton import exact, kernels, rates
 from leaps_triton.integrators import domains
 from leaps_triton.integrators.domains import Domains

@@ -12,12 +12,7 @@ from domain_cases import FIELD
 from torch import Tensor, nn
 
 import leaps_triton as lt
-from helpers import (
-    index_of,
-    local_network,
-    sigma_threshold,
-    states,
-)
+from helpers import index_of, local_network, sigma_threshold, states
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream
 

@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import leaps_triton as lt
-from helpers import (
-    all_rates,
-    local_network,
-)
+from helpers import all_rates, local_network
 from leaps_triton import kernels, rates
 from leaps_triton.integrators import domains
 from leaps_triton.integrators.jump import JumpState

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import random_network, states
+from helpers import Broken, random_network, states
 from leaps_triton import kernels
 from leaps_triton.integrators.tau_leap import LeapInfo, LeapState, leap_increment
 from leaps_triton.io import checkpoint
@@ -303,19 +303,6 @@ def test_resampling_takes_the_evaluation_along() -> None:
     for name, value in after._asdict().items():
         stays = name in ("log_weights", "interval", "remaining", "walkers", "events")
         assert torch.equal(value, getattr(state, name) if stays else getattr(state, name)[drawn])
-
-
-class Broken(torch.nn.Module):
-    """An output of ``value`` at one site of the walkers whose first spin is up."""
-
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self.value = value
-
-    def forward(self, configurations: Tensor, conditions: lt.Conditions) -> Tensor:
-        output = torch.ones(len(configurations), 1, 2, 3)
-        output[configurations[:, 0, 0] == 1, 0, 1, 2] = self.value
-        return output
 
 
 @pytest.mark.parametrize("weights", ["exact", "euler"])

@@ -17,8 +17,6 @@ import leaps_triton as lt
 from leaps_triton.io import checkpoint
 
 ROOT = Path(__file__).parents[3]
-
-
 TRAIN = """
 import sys, torch, leaps_triton as lt
 torch.use_deterministic_algorithms(True)

@@ -21,8 +21,6 @@ from leaps_triton.integrators import class_tables
 from leaps_triton.integrators.rates import evaluate
 
 FLOAT64 = torch.float64
-
-
 NETWORKS: dict[str, Callable[[Any], Any]] = {
     "LocalRates": lambda model: lt.LocalRates(model, shells=1, width=8),
     "HollowConv": lambda model: lt.HollowConv(model, 3, channels=4, width=8, global_features=False),

@@ -18,8 +18,6 @@ from leaps_triton.integrators.rates import evaluate, rates_of
 from leaps_triton.integrators.tau_leap import leap_increment
 
 FLOAT64 = torch.float64
-
-
 MOVES = [(0.1875, 1, 0), (0.25, 0, 1), (0.5, 3, 0), (0.6875, 1, 1), (0.75, 2, 0)]
 """Time right before the move, site, shift less one."""
 PATHS = 12

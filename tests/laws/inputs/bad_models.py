@@ -181,12 +181,6 @@ ENTRIES: dict[str, Entry] = {
         },
         {"model": "model|lattice|energy|beta|states"},
     ),
-    "exact.log_z": Entry(
-        lt.exact.log_z,
-        {"model": MODEL},
-        {"model": NO_MODELS},
-        {"model": "model|lattice|energy|beta|states"},
-    ),
     **{
         f"observables.{name}": Entry(
             getattr(lt.observables, name),

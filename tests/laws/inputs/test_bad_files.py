@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bad_training import SAMPLER, trainer
-from bad_values import (
-    NAN,
-    A,
-    among,
-    refused,
-)
+from bad_values import NAN, A, among, refused
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
