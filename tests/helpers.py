@@ -276,6 +276,24 @@ def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:
     return measure
 
 
+def same_training(one: lt.Trainer, two: lt.Trainer) -> bool:
+    """Return whether two trainings are at the same point, to the last bit."""
+    pairs = zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True)
+    equal = one.history == two.history and one.step == two.step
+    equal = equal and torch.equal(one.buffer.configurations, two.buffer.configurations)
+    return equal and all(torch.equal(left, right) for left, right in pairs)
+
+
+class JumpAsOnGPU(lt.Jump):
+    """Runs on a CPU as on a GPU: all walkers make each step, and few looks are made."""
+
+    def picks(self, device: torch.device) -> bool:
+        return False
+
+    def looks(self, device: torch.device) -> int:
+        return self.patience
+
+
 class RecordedHeatBath(lt.HeatBath):
     """Writes down the time of every sweep."""
 
