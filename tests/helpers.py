@@ -14,6 +14,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact, kernels, rates
 from leaps_triton.kernels import reference
+from leaps_triton.mcmc import SweepInfo, SweepState
 from leaps_triton.networks import NETWORKS
 
 
@@ -245,6 +246,23 @@ def pulls(rows: Tensor, law: Tensor) -> Tensor:
     return (counts - n * law) / (n * law * (1 - law)).sqrt().clamp(min=1e-6)
 
 
+def false_alarm(x: Tensor, model: Any) -> float:
+    """Return the probability of a χ² at least as large, if the samples were exact.
+
+    Rare states are taken together.
+    """
+    law = exact.enumerate_model(model).log_probabilities.exp()
+    counts = torch.bincount(index_of(x, model.q), minlength=len(law)).double()
+    often = len(x) * law >= 10
+    assert often.sum() > 10
+    expected = torch.cat([len(x) * law[often], len(x) * law[~often].sum(0, keepdim=True)])
+    found = torch.cat([counts[often], counts[~often].sum(0, keepdim=True)])
+    filled = expected > 0
+    chi_squared = ((found - expected)[filled] ** 2 / expected[filled]).sum()
+    freedom = torch.tensor(float(filled.sum()) - 1, dtype=torch.float64)
+    return float(torch.special.gammaincc(freedom / 2, chi_squared / 2))
+
+
 def rho(model: Any, t: float = 1.0) -> Tensor:
     """``ρ_t`` of every state on the default path."""
     return exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
@@ -256,6 +274,47 @@ def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:
     for operator in operators:
         measure = measure * operator if operator.ndim == 1 else measure @ operator
     return measure
+
+
+def same_training(one: lt.Trainer, two: lt.Trainer) -> bool:
+    """Return whether two trainings are at the same point, to the last bit."""
+    pairs = zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True)
+    equal = one.history == two.history and one.step == two.step
+    equal = equal and torch.equal(one.buffer.configurations, two.buffer.configurations)
+    return equal and all(torch.equal(left, right) for left, right in pairs)
+
+
+class JumpAsOnGPU(lt.Jump):
+    """Runs on a CPU as on a GPU: all walkers make each step, and few looks are made."""
+
+    def picks(self, device: torch.device) -> bool:
+        return False
+
+    def looks(self, device: torch.device) -> int:
+        return self.patience
+
+
+class RecordedHeatBath(lt.HeatBath):
+    """Writes down the time of every sweep."""
+
+    log: list[tuple[str, Any]]
+
+    def step(self, state: SweepState, path: Any, t: Any, seed: int) -> tuple[SweepState, SweepInfo]:
+        self.log.append(("sweep", float(t)))
+        return super().step(state, path, t, seed)
+
+
+class Broken(torch.nn.Module):
+    """An output of ``value`` at one site of the walkers whose first spin is up."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, configurations: Tensor, conditions: lt.Conditions) -> Tensor:
+        output = torch.ones(len(configurations), 1, 2, 3)
+        output[configurations[:, 0, 0] == 1, 0, 1, 2] = self.value
+        return output
 
 
 class EnergyOnly:

@@ -1,5 +1,6 @@
-"""Second processes of tests: one that writes a file, and one that reads it; and a full disk."""
+"""Second processes of tests: a command, a writer and a reader of a file; and a full disk."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -79,3 +80,15 @@ def full_disk(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the library, which prints for a terminal of 80 columns."""
+    environment = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(
+        [sys.executable, "-m", "leaps_triton", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_transfer import false_alarm
 
+from helpers import false_alarm
 from leaps_triton import exact
 from leaps_triton.exact import coupling_from_the_past
 from leaps_triton.exact import perfect_sampling as perfect

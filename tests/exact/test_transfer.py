@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers import index_of, small_models
+from helpers import false_alarm, small_models
 from leaps_triton import exact
 from leaps_triton.exact import messages, transfer
 from leaps_triton.exact.transfer import transfer_moments, transfer_obstacle, transfer_sample
@@ -181,23 +181,6 @@ SAMPLED = {
     "ring": skew((6,), 3, True),
     "cube": skew((2, 2, 2), 2, (False, True, True)),
 }
-
-
-def false_alarm(x: Tensor, model: PairModel) -> float:
-    """Return the probability of a χ² at least as large, if the samples were exact.
-
-    Rare states are taken together.
-    """
-    law = exact.enumerate_model(model).log_probabilities.exp()
-    counts = torch.bincount(index_of(x, model.q), minlength=len(law)).double()
-    often = len(x) * law >= 10
-    assert often.sum() > 10
-    expected = torch.cat([len(x) * law[often], len(x) * law[~often].sum(0, keepdim=True)])
-    found = torch.cat([counts[often], counts[~often].sum(0, keepdim=True)])
-    filled = expected > 0
-    chi_squared = ((found - expected)[filled] ** 2 / expected[filled]).sum()
-    freedom = torch.tensor(float(filled.sum()) - 1, dtype=torch.float64)
-    return float(torch.special.gammaincc(freedom / 2, chi_squared / 2))
 
 
 @pytest.mark.parametrize("name", SAMPLED)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import index_of, random_network, sigma_threshold, small_models, states
+from helpers import Broken, index_of, random_network, sigma_threshold, small_models, states
 from leaps_triton import exact, kernels
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
@@ -216,19 +216,6 @@ def test_each_walker_is_moved_at_the_frozen_time_of_its_own_interval() -> None:
         tau = torch.tensor([(UNEVEN[row] + UNEVEN[row + 1]) / 2], dtype=FLOAT64)
         corrector = evaluate(PATH, network, own.configurations, tau).corrector
         assert info.rates.corrector[row].item() == pytest.approx(corrector.item(), abs=1e-12)
-
-
-class Broken(torch.nn.Module):
-    """An output of ``value`` at one site of the walkers whose first spin is up."""
-
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self.value = value
-
-    def forward(self, configurations: Tensor, conditions: lt.Conditions) -> Tensor:
-        output = torch.ones(len(configurations), 1, 2, 3)
-        output[configurations[:, 0, 0] == 1, 0, 1, 2] = self.value
-        return output
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,13 @@ import torch
 from torch import Tensor, nn
 
 import leaps_triton as lt
+from helpers import JumpAsOnGPU
 from leaps_triton.integrators.base import Boundary
 from leaps_triton.integrators.rollouts.rollout import Rollout, kept_rollouts
 from watched import Watch
 
 
-class Recorded(lt.Jump):
-    """Runs on a CPU as on a GPU: all walkers make each step, and few looks are made."""
-
-    def picks(self, device: torch.device) -> bool:
-        return False
-
-    def looks(self, device: torch.device) -> int:
-        return self.patience
-
-
-class Looping(Recorded):
+class Looping(JumpAsOnGPU):
     """The same without a recording: event after event."""
 
     recordable = False
@@ -90,7 +81,7 @@ def test_recorded_events_are_those_of_a_loop(
     path, network, x, index = start(name)
     ends = []
     traces = []
-    for kind in (Recorded, Looping):
+    for kind in (JumpAsOnGPU, Looping):
         jump = kind(2, reversible, scale=0.5)
         boundary = Tracing(WALKERS, 3)
         state = jump.init(x, index, backward)
@@ -112,7 +103,7 @@ def test_recorded_events_are_those_of_a_loop(
 @torch.no_grad()
 def test_domains_are_recorded() -> None:
     path, network, x, index = start("lec")
-    jumps = [kind(2, domain=2) for kind in (Recorded, Looping)]
+    jumps = [kind(2, domain=2) for kind in (JumpAsOnGPU, Looping)]
     same(*(jump.run(jump.init(x, index), path, network, 7) for jump in jumps))
 
 
@@ -122,7 +113,7 @@ def test_walkers_that_wait_are_recorded(more: dict[str, Any]) -> None:
     path, network, _, _ = start("hollow")
     made = [
         lt.Sampler(path, network, kind(4), lt.HeatBath(), block=8, device="cpu", **more)
-        for kind in (Recorded, Looping)
+        for kind in (JumpAsOnGPU, Looping)
     ]
     found, expected = (sampler.sample(16, seed=2) for sampler in made)
     assert torch.equal(found.configurations, expected.configurations)
@@ -143,7 +134,7 @@ def test_one_look_is_made_for_sixteen_events(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Rollout, "look", counted)
     path, _, x, index = start("none")
-    jump = Recorded(3, "barker", scale=5.0)
+    jump = JumpAsOnGPU(3, "barker", scale=5.0)
     with Watch() as watch:
         state = jump.run(jump.init(x, index), path, None, 7)
     # Torch does not count what a look at all flags at once takes on a CPU.
@@ -154,7 +145,7 @@ def test_one_look_is_made_for_sixteen_events(monkeypatch: pytest.MonkeyPatch) ->
 @torch.no_grad()
 def test_blocks_share_a_recording_and_another_seed_has_its_own() -> None:
     path, network, x, index = start("hollow")
-    jump = Recorded(3)
+    jump = JumpAsOnGPU(3)
     looping = Looping(3)
     with kept_rollouts():
         for seed, shift in ((1, 0), (1, 100), (2, 0), (1, 0)):
@@ -167,7 +158,7 @@ def test_blocks_share_a_recording_and_another_seed_has_its_own() -> None:
 @torch.no_grad()
 def test_too_many_events_name_the_walker() -> None:
     path, _, x, index = start("none")
-    jump = Recorded(3, "barker", scale=50.0, max_events=20)
+    jump = JumpAsOnGPU(3, "barker", scale=50.0, max_events=20)
     with pytest.raises(RuntimeError, match=r"walker \d+ at t = 0.\d+ has needed more than max_ev"):
         jump.run(jump.init(x, index), path, None, 7)
 
@@ -190,7 +181,7 @@ class Failing(nn.Module):
 @torch.no_grad()
 def test_a_rate_that_is_not_finite_names_walker_time_and_rate() -> None:
     path, _, x, index = start("none")
-    jump = Recorded(3)
+    jump = JumpAsOnGPU(3)
     with pytest.raises(RuntimeError, match=r"walker 9 at t = 0.166667: exit rate inf"):
         jump.run(jump.init(x, index), path, Failing(4), 7)
 
@@ -199,7 +190,7 @@ def test_a_rate_that_is_not_finite_names_walker_time_and_rate() -> None:
 def test_walkers_that_only_fill_the_block_stop() -> None:
     path, _, x, index = start("none")
     ends = []
-    for kind in (Recorded, Looping):
+    for kind in (JumpAsOnGPU, Looping):
         jump = kind(3)
         ends.append(jump.run(jump.init(x, index), path, Failing(6), 7, end=10))
     assert ends[0].log_weights[:5].isfinite().all() and ends[0].log_weights[6] == -torch.inf
@@ -210,7 +201,7 @@ def test_walkers_that_only_fill_the_block_stop() -> None:
 
 def test_with_gradients_nothing_is_recorded() -> None:
     path, network, x, index = start("hollow")
-    jump = Recorded(2)
+    jump = JumpAsOnGPU(2)
     begin = jump.init(x, index)
     found = jump.run(begin, path, network, 7)
     assert found.log_weights.requires_grad

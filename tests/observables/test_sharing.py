@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_observables import MODELS, some
+from observable_cases import MODELS, some
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves

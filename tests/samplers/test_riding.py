@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import leaps_triton as lt
+from helpers import JumpAsOnGPU
 from leaps_triton.samplers.riding.rule import blocks_at_once
 
 ISING = lt.Ising((4, 4), beta=0.4)
@@ -13,16 +14,6 @@ POTTS = lt.Potts((4, 4), q=3, beta=0.6)
 BLOCK = 8
 WALKERS = 28
 """Three whole blocks and half of a fourth."""
-
-
-class Recorded(lt.Jump):
-    """Runs on a CPU as on a GPU."""
-
-    def picks(self, device: torch.device) -> bool:
-        return False
-
-    def looks(self, device: torch.device) -> int:
-        return self.patience
 
 
 def loud(network: Any) -> Any:
@@ -71,7 +62,8 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [*((name, lt.Jump) for name in CASES), ("lec", Recorded), ("moved", Recorded)]
+    ("name", "kind"),
+    [*((name, lt.Jump) for name in CASES), ("lec", JumpAsOnGPU), ("moved", JumpAsOnGPU)],
 )
 def test_results_do_not_depend_on_how_many_blocks_ride_together(name: str, kind: Any) -> None:
     alone = sampler(name, kind(3), 1).sample(WALKERS, seed=4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import leaps_triton as lt
-from curve_cases import plane, pull
+from curve_cases import StraightWeights, plane, pull
 from dense_cases import Grid, excess_of
 
 MODEL = plane()
@@ -88,15 +88,7 @@ def test_annealing_along_trained_curves_is_exact(kind: str, samplers: dict[str, 
     assert abs(off(path, None, lt.MapStep(6), lt.HMC(leapfrogs=3, step=0.5))) < SIGMA
 
 
-class Straight(lt.AnnealingPath):
-    """WRONG: moves keep the densities of the curve, weights are those of the straight path."""
-
-    def log_increment(self, configurations: torch.Tensor, t_from: Any, t_to: Any) -> torch.Tensor:
-        straight = lt.AnnealingPath(self.model, self.start, self.schedule)
-        return straight.log_increment(configurations, t_from, t_to)
-
-
 def test_a_trained_curve_that_weights_leave_out_is_seen(samplers: dict[str, Any]) -> None:
     path = samplers["free"].path
-    wrong = Straight(MODEL, START, correction=path.learned)
+    wrong = StraightWeights(MODEL, START, correction=path.learned)
     assert abs(off(wrong, None, lt.MapStep(6), lt.HMC(leapfrogs=3, step=0.5))) > SIGMA

@@ -8,6 +8,7 @@ import torch
 
 import leaps_triton as lt
 from going_on import FILES
+from helpers import same_training
 from leaps_triton.io import checkpoint
 from leaps_triton.training import Leg, read_history
 from leaps_triton.training.data.draws import Draws, Use
@@ -21,14 +22,6 @@ def make(steps: int = 6, weights: str | None = None, **settings: Any) -> lt.Trai
     sampler = lt.Sampler(path, network, lt.Jump(4, weights=weights), device="cpu")
     small = {"times": 2, "walkers": 4, "buffer": 8, "rollout": 4, "rollout_every": 4, "warmup": 2}
     return lt.Trainer(sampler, lt.TrainingConfig(steps, **{**small, **settings}))
-
-
-def same(one: lt.Trainer, two: lt.Trainer) -> bool:
-    """Return whether two trainings are at the same point, to the last bit."""
-    pairs = zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True)
-    equal = one.history == two.history and one.step == two.step
-    equal = equal and torch.equal(one.buffer.configurations, two.buffer.configurations)
-    return equal and all(torch.equal(left, right) for left, right in pairs)
 
 
 EXTRAS = {"ema": 0.9, "baseline": "learned", "huber_steps": 3}
@@ -48,10 +41,10 @@ def test_extension_is_the_same_at_once_by_a_file_and_by_pieces(
     by_file.run(9, checkpoint=file)
     by_pieces = make(13, **settings)
     by_pieces.resume(file)
-    assert same(by_file, by_pieces)
+    assert same_training(by_file, by_pieces)
     by_pieces.run(checkpoint=file)
     assert at_once.history.legs == [Leg(0, 6, 0.01), Leg(6, 7, 0.01)]
-    assert same(at_once, by_pieces)
+    assert same_training(at_once, by_pieces)
     assert read_history(file) == at_once.history
 
 
@@ -64,7 +57,7 @@ def test_frozen_weights_of_a_file_are_those_of_rollouts_too(tmp_path: Path) -> N
     assert unasked.sampler.integrator.settings["weights"] == "running"
     unasked.resume(file)
     unasked.run()
-    assert same(at_once, unasked)
+    assert same_training(at_once, unasked)
 
 
 def test_a_new_leg_rises_and_falls_as_the_first() -> None:
@@ -92,7 +85,7 @@ def test_steps_that_change_before_any_step_leave_no_trace() -> None:
     changed.extend(9)
     planned.run()
     changed.run()
-    assert same(planned, changed)
+    assert same_training(planned, changed)
 
 
 def test_the_same_steps_begin_no_leg(tmp_path: Path) -> None:
@@ -108,7 +101,7 @@ def test_the_same_steps_begin_no_leg(tmp_path: Path) -> None:
     again = make(12)
     again.resume(file)
     again.run()
-    assert same(whole, again)
+    assert same_training(whole, again)
 
 
 def test_fewer_steps_than_are_done_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import leaps_triton as lt
+from helpers import same_training
 from leaps_triton.io import checkpoint
 from leaps_triton.networks.base import Equivariant, local_field
 from leaps_triton.training import TrainingHistory, read_history
@@ -70,14 +71,6 @@ def make(model: lt.PairModel = MODEL, **settings: Any) -> lt.Trainer:
     return lt.Trainer(sampler, lt.TrainingConfig(**{**SMALL, **settings}))
 
 
-def same(one: lt.Trainer, two: lt.Trainer) -> bool:
-    """Return whether two trainings are at the same point, to the last bit."""
-    pairs = zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True)
-    equal = one.history == two.history and one.step == two.step
-    equal = equal and torch.equal(one.buffer.configurations, two.buffer.configurations)
-    return equal and all(torch.equal(left, right) for left, right in pairs)
-
-
 EVERY = ["rollout", "swendsen_wang", "heat_bath", "tempering", "exact"]
 
 
@@ -102,7 +95,7 @@ def test_training_by_spring_goes_on_bit_for_bit(refresh: str, tmp_path: Path) ->
     again = make(**settings)
     again.resume(file)
     again.run(checkpoint=file)
-    assert same(whole, again)
+    assert same_training(whole, again)
     assert read_history(file) == whole.history
     assert math.isfinite(whole.history.loss[-1])
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import (
+    RecordedHeatBath,
     draw,
     heat_bath_matrix,
     random_network,
@@ -27,7 +28,6 @@ from leaps_triton.integrators.running import forward
 from leaps_triton.integrators.running.backward import clocks
 from leaps_triton.integrators.running.pieces import Pieces
 from leaps_triton.kernels import Stream
-from leaps_triton.mcmc import SweepInfo, SweepState
 from running_operators import gains, rates_matrix, through
 
 FLOAT64 = torch.float64
@@ -79,16 +79,6 @@ class RecordedJump(lt.Jump):
         self.log.append(("jump", int(state.interval[0])))
         _, info = super().step(state, path, transport, seed, backward)
         return state._replace(remaining=torch.zeros_like(state.remaining)), info
-
-
-class RecordedHeatBath(lt.HeatBath):
-    """Writes down the time of every sweep."""
-
-    log: Log
-
-    def step(self, state: SweepState, path: Any, t: Any, seed: int) -> tuple[SweepState, SweepInfo]:
-        self.log.append(("sweep", float(t)))
-        return super().step(state, path, t, seed)
 
 
 def network_of(model: Any, gauge: str, clock: str = "t") -> Any:

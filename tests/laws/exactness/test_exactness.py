@@ -13,6 +13,7 @@ from torch import Tensor
 import leaps_triton as lt
 from helpers import (
     SMALL,
+    RecordedHeatBath,
     awake,
     compose,
     generator,
@@ -25,7 +26,6 @@ from leaps_triton import exact, kernels
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
 from leaps_triton.kernels.proposals import reference as proposed
-from leaps_triton.mcmc import SweepInfo, SweepState
 from leaps_triton.samplers.along import Recorder
 
 MODELS = small_models()
@@ -56,16 +56,6 @@ class RecordedJump(lt.Jump):
         rates = evaluate(path, transport, state.configurations, t, self.reversible, self.scale)
         info = JumpInfo(torch.full_like(state.walkers, -1), rates)
         return state._replace(remaining=torch.zeros_like(state.remaining)), info
-
-
-class RecordedHeatBath(lt.HeatBath):
-    """Writes down the time of every sweep."""
-
-    log: Log
-
-    def step(self, state: SweepState, path: Any, t: Any, seed: int) -> tuple[SweepState, SweepInfo]:
-        self.log.append(("sweep", float(t)))
-        return super().step(state, path, t, seed)
 
 
 def recorded(

@@ -53,6 +53,11 @@ NO_SEEDS = NO_INTEGERS | st.integers(max_value=-1) | st.integers(min_value=2**32
 NO_FILES = among(3, 1.5, [], {}, object(), True)
 
 
+def some(bad: Bad) -> Bad:
+    """All but None, where that is the default."""
+    return bad.filter(lambda value: value is not None)
+
+
 def below(low: int) -> Bad:
     """Whatever is no integer of at least ``low``."""
     return NO_INTEGERS | st.integers(max_value=low - 1)
@@ -139,6 +144,9 @@ NO_MODELS = NO_OBJECTS | among(
     lt.Ising, lt.Lattice(2), _EnergyOnly(q=1), _EnergyOnly(q="2"), _EnergyOnly(beta=NAN),
     _EnergyOnly(lattice=3), _EnergyOnly(energy=None),
 )  # fmt: skip
+NO_MODEL = "model|lattice|energy|beta|states"
+"""What an error calls one of them."""
+NO_MOVES = NO_OBJECTS | among(lt.HeatBath, lt.Jump(), MODEL)
 
 
 def refused(call: Callable[[], Any], word: str) -> None:

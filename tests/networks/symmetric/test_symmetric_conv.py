@@ -1,4 +1,4 @@
-"""SymmetricConv: hollow bit for bit, symmetries, growth, other sizes, files, refusals."""
+"""SymmetricConv: hollow bit for bit, what it reads, gradients, followers, files, settings."""
 
 import math
 from pathlib import Path
@@ -6,54 +6,20 @@ from typing import Any
 
 import pytest
 import torch
+from symmetric_cases import CASES, network_of, start, turned
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import awake
 from leaps_triton.kernels.graphs.packing import packed_once
 from leaps_triton.networks.symmetric import inputs
 from leaps_triton.networks.symmetric.layers import time_basis
 from leaps_triton.networks.symmetric.sums import walks_of
-
-TABLE = [[0.3, 0.7, -0.2], [-0.4, 0.1, 0.9], [0.25, 0.0, 0.33]]
-
-CASES: dict[str, tuple[Any, int]] = {
-    "ising 1d": (lt.Ising((9,), beta=0.7, field=0.2), 5),
-    "ising 2d": (lt.Ising((6, 6), beta=0.4), 7),
-    "ising 2d odd": (lt.Ising((5, 7), beta=0.4, field=torch.linspace(-1, 1, 35).view(5, 7)), 7),
-    "ising 2d open": (lt.Ising((6, 5), beta=0.4, periodic=(True, False)), 5),
-    "ising tiny": (lt.Ising((2, 3), beta=0.4), 7),
-    "ising two couplings": (lt.Ising((4, 4), beta=0.4, coupling=[1.0, 0.37]), 3),
-    "pm1 2d": (lt.EdwardsAnderson((6, 6), beta=0.8, seed=2), 3),
-    "gaussian 3d": (lt.EdwardsAnderson((4, 3, 4), beta=0.8, disorder="gaussian", seed=2), 3),
-    "potts 2d": (lt.Potts((5, 6), q=3, beta=0.9, field=[0.1, 0.0, -0.4]), 5),
-    "potts tiny": (lt.Potts((2, 2), q=3, beta=0.9), 5),
-    "clock 2d": (lt.Clock((4, 4), q=4, beta=0.9), 3),
-    "clock open": (lt.Clock((4, 4), q=5, beta=0.9, periodic=False), 3),
-    "no symmetry": (lt.PairModel((4, 3), 0.5, TABLE), 3),
-    "ising 4d": (lt.Ising((3, 4, 3, 2), beta=0.2), 3),
-}
 
 SIGHTS: list[dict[str, Any]] = [
     {"rings": True, "window": None},
     {"rings": False, "window": 3},
     {"rings": True, "window": 5},
 ]
-
-
-def network_of(model: Any, kernel_size: int, **options: Any) -> lt.SymmetricConv:
-    made: lt.SymmetricConv = awake("SymmetricConv", model, kernel_size=kernel_size, **options)
-    return made
-
-
-def start(model: Any, walkers: int, seed: int = 0) -> Tensor:
-    return lt.AnnealingPath(model).start.sample(torch.arange(walkers), seed)
-
-
-def turned(x: Tensor, site: int, shift: int, q: int) -> Tensor:
-    moved = x.flatten(1).clone()
-    moved[:, site] = (moved[:, site] + shift) % q
-    return moved.view_as(x)
 
 
 @pytest.mark.parametrize("sight", SIGHTS, ids=["lattice", "window 3", "window 5"])
@@ -151,37 +117,6 @@ def test_it_reads_every_other_site_and_within_its_reach_only() -> None:
             assert network.reach == farthest
 
 
-@pytest.mark.parametrize("name", ["ising 1d", "ising 2d odd", "ising tiny", "pm1 2d", "ising 4d"])
-def test_a_sign_of_all_spins_and_fields_changes_nothing(name: str) -> None:
-    """Flipping a spin up is then flipping it down."""
-    model, kernel_size = CASES[name]
-    network = network_of(model, kernel_size)
-    conditions = lt.AnnealingPath(model).conditions(0.6)
-    turned_over = conditions._replace(field=conditions.field.flip(1))
-    x = start(model, 3)
-    torch.testing.assert_close(network(1 - x, turned_over), network(x, conditions))
-
-
-@pytest.mark.parametrize("name", ["pm1 2d", "gaussian 3d"])
-def test_a_sign_of_each_spin_and_its_couplings_changes_signs_only(name: str) -> None:
-    """s_i → ε_i s_i, J_ij → ε_i ε_j J_ij: the same glass under other names."""
-    model, _ = CASES[name]
-    network = network_of(model, 7)
-    conditions = lt.AnnealingPath(model).conditions(0.6)
-    shape = model.lattice.shape
-    generator = torch.Generator().manual_seed(4)
-    signs = 1 - 2 * torch.randint(0, 2, shape, generator=generator)
-    coupling = conditions.coupling.clone()
-    for axis in range(len(shape)):
-        coupling[:, axis] *= signs * signs.roll(-1, axis)
-    x = start(model, 3)
-    renamed = torch.where(signs > 0, x, 1 - x)
-    made = network.values(renamed, conditions._replace(coupling=coupling))
-    values = network.values(x, conditions)
-    expected = torch.where(signs > 0, values, values.flip(1))
-    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
-
-
 def test_walks_are_those_of_the_couplings() -> None:
     """Walks without immediate return, counted one by one, on an open lattice with couplings ±1."""
     model = lt.EdwardsAnderson((4, 5), beta=0.8, periodic=False, seed=2)
@@ -218,64 +153,6 @@ def test_walks_are_made_once_while_couplings_stay(monkeypatch: pytest.MonkeyPatc
     assert len(made) == 1 and torch.equal(found[0], found[2])
     network(x, path.conditions(0.3))
     assert len(made) == 2
-
-
-def test_a_grown_glass_network_walks_farther_with_the_same_values() -> None:
-    model, _ = CASES["pm1 2d"]
-    network = network_of(model, 3)
-    larger = network.grow(kernel_size=7)
-    assert len(larger.skip.weight) == len(network.skip.weight) + 2
-    x = start(model, 3)
-    conditions = lt.AnnealingPath(model).conditions(0.6)
-    torch.testing.assert_close(larger(x, conditions), network(x, conditions), rtol=1e-4, atol=1e-4)
-    elsewhere = network.for_model(lt.EdwardsAnderson((4, 8), beta=0.8, seed=3))
-    there = lt.AnnealingPath(elsewhere.model)
-    assert elsewhere(start(elsewhere.model, 2), there.conditions(0.5)).shape == (2, 1, 4, 8)
-
-
-@pytest.mark.parametrize("permutation", [(1, 2, 0), (0, 2, 1)])
-def test_a_permutation_of_states_and_fields_goes_along(permutation: tuple[int, ...]) -> None:
-    model = lt.Potts((5, 6), q=3, beta=0.9, field=[0.1, 0.0, -0.4])
-    network = network_of(model, 5)
-    conditions = lt.AnnealingPath(model).conditions(0.6)
-    place = torch.tensor(permutation)
-    field = torch.empty_like(conditions.field)
-    field[:, place] = conditions.field
-    x = start(model, 3)
-    renamed = place[x.long()].to(torch.int8)
-    values = network.values(x, conditions)
-    expected = torch.empty_like(values)
-    expected[:, place] = values
-    made = network.values(renamed, conditions._replace(field=field))
-    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("turn", [(1, 1), (0, -1), (3, -1)], ids=["rotation", "mirror", "both"])
-def test_a_clock_model_may_be_rotated_and_mirrored(turn: tuple[int, int]) -> None:
-    model = lt.Clock((4, 4), q=5, beta=0.9)
-    network = network_of(model, 3)
-    conditions = lt.AnnealingPath(model).conditions(0.6)
-    begin, sign = turn
-    place = (begin + sign * torch.arange(5)) % 5
-    x = start(model, 3)
-    values = network.values(x, conditions)
-    expected = torch.empty_like(values)
-    expected[:, place] = values
-    made = network.values(place[x.long()].to(torch.int8), conditions)
-    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["ising 1d", "ising tiny", "potts 2d", "clock 2d", "ising 4d"])
-def test_translation_equivariance(name: str) -> None:
-    model, kernel_size = CASES[name]
-    network = network_of(model, kernel_size)
-    conditions = lt.AnnealingPath(model).conditions(0.3)
-    x = start(model, 3)
-    shifts = tuple(range(1, model.lattice.ndim + 1))
-    axes = tuple(range(1, model.lattice.ndim + 1))
-    moved = network(x.roll(shifts, axes), conditions)
-    expected = network(x, conditions).roll(shifts, tuple(a + 1 for a in axes))
-    torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ising 2d", "potts 2d", "pm1 2d", "clock open"])
@@ -349,77 +226,6 @@ def test_gradients_are_those_of_the_values(name: str) -> None:
     up = float(value(step).detach())
     down = float(value(-2.0 * step).detach())
     assert slope == pytest.approx((up - down) / (2.0 * step), rel=1e-4)
-
-
-@pytest.mark.parametrize("name", ["ising 2d", "potts 2d", "ising 1d"])
-def test_a_grown_network_has_the_same_values(name: str) -> None:
-    model, _ = CASES[name]
-    network = network_of(model, 3)
-    larger = network.grow(kernel_size=5, widths=(12, 7))
-    assert (larger.kernel_size, larger.widths) == (5, (12, 7))
-    assert larger.settings["widths"] == [12, 7]
-    path = lt.AnnealingPath(model)
-    x = start(model, 4)
-    for t in (0.2, 0.9):
-        conditions = path.conditions(t)
-        torch.testing.assert_close(
-            larger(x, conditions), network(x, conditions), rtol=1e-5, atol=1e-5
-        )
-    # What is new can learn: it reads all there is, and a step of the readout is felt.
-    larger(x, path.conditions(0.9)).square().sum().backward()
-    gradient = larger.stack.readout.weight.grad
-    assert gradient is not None
-    assert bool((gradient[4:] != 0.0).any())
-    again = network.grow(kernel_size=5, widths=(12, 7))
-    other = network.grow(kernel_size=5, widths=(12, 7), seed=99)
-    first = "stack.layers.0.odd.weight"
-    assert torch.equal(again.state_dict()[first], larger.state_dict()[first])
-    assert not torch.equal(other.state_dict()[first], larger.state_dict()[first])
-
-
-def test_a_window_makes_values_of_other_sizes_the_same() -> None:
-    """With a periodic pattern, a larger lattice looks like the smaller one from every site."""
-    small = lt.Ising((8, 8), beta=0.4)
-    large = lt.Ising((16, 16), beta=0.4)
-    network = network_of(small, 5, window=7, rings=False)
-    moved = network.for_model(large)
-    x = start(small, 3)
-    here = network(x, lt.AnnealingPath(small).conditions(0.7))
-    there = moved(x.repeat(1, 2, 2), lt.AnnealingPath(large).conditions(0.7))
-    torch.testing.assert_close(there, here.repeat(1, 1, 2, 2), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("length", [4, 5])
-def test_a_kernel_over_displacements_moves_to_another_size(length: int) -> None:
-    """Its sums are the same on a larger lattice that is filled periodically, and back again."""
-    small = lt.Ising((length, length), beta=0.4)
-    large = lt.Ising((2 * length, 2 * length), beta=0.4)
-    network = network_of(small, 3, window=3)
-    with torch.no_grad():
-        for layer in network.stack.layers:
-            layer.odd.weight.zero_()
-    moved = network.for_model(large)
-    assert moved.shape == (2 * length, 2 * length)
-    x = start(small, 3)
-    conditions = lt.AnnealingPath(small).conditions(0.7)
-    here = network(x, conditions)
-    there = moved(x.repeat(1, 2, 2), conditions)
-    assert float(here.detach().abs().mean()) > 0.1
-    torch.testing.assert_close(there, here.repeat(1, 1, 2, 2), rtol=1e-4, atol=1e-4)
-    back = moved.for_model(small)
-    torch.testing.assert_close(back.skip.weight, network.skip.weight, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match=r"move it by network.for_model\(model\)"):
-        network(start(large, 1), conditions)
-
-
-def test_orbits_of_directions_that_differ_are_told_apart() -> None:
-    square = network_of(lt.Ising((4, 4), beta=0.4), 3)
-    oblong = network_of(lt.Ising((4, 6), beta=0.4), 3)
-    stretched = network_of(lt.Ising((4, 4), beta=0.4, coupling=[1.0, 0.5]), 3)
-    # Displacements of 0 to 2 sites either way: pairs in order, and pairs, without the centre.
-    assert len(square.skip.weight) == 1 + 5
-    assert len(stretched.skip.weight) == 1 + 8
-    assert len(oblong.skip.weight) == 1 + 3 * 4 - 1
 
 
 @pytest.mark.parametrize(
@@ -519,26 +325,3 @@ def test_initial_rates_are_small_and_seeded() -> None:
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lt.SymmetricConv(lt.Ising((8, 8), beta=0.4), **options)
-
-
-def test_other_models_are_refused() -> None:
-    network = network_of(lt.Ising((4, 4), beta=0.4), 3)
-    with pytest.raises(ValueError, match="made for another bond_table"):
-        network.check_model(lt.PairModel((4, 4), 0.4, [[1.0, 0.0], [0.0, 0.0]]))
-    with pytest.raises(ValueError, match="kernel_size must be an integer of at least 3"):
-        network.grow(kernel_size=1)
-    with pytest.raises(ValueError, match="widths must be 2 widths of at least"):
-        network.grow(widths=(4, 4))
-    with pytest.raises(ValueError, match="settings of for_model must be among"):
-        network.for_model(lt.Ising((8, 8), beta=0.4), seed=3)
-    with pytest.raises(ValueError, match="2-dimensional"):
-        network.for_model(lt.Ising((8,), beta=0.4))
-    glass = lt.EdwardsAnderson((4, 4), beta=0.4, seed=1)
-    kinds: list[tuple[Any, Any]] = [
-        (network, glass),
-        (network_of(glass, 3), lt.Ising((4, 4), beta=0.4)),
-    ]
-    kinds.append((network, lt.PairModel((4, 4), 0.4, [[1.0, 0.0], [0.0, 0.5]])))
-    for made, model in kinds:
-        with pytest.raises(ValueError, match="reads other inputs than one of"):
-            made.for_model(model)

@@ -9,17 +9,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bad_chains
+import bad_kernels
+import bad_models
+import bad_networks
+import bad_samplers
+import bad_training
 import numpy as np
 import pytest
-import test_bad_input
-import test_bad_input_chains
 import torch
+from bad_values import MODEL, Entry, X
 from torch import Tensor
 
 import leaps_triton as lt
-from bad_values import MODEL, Entry, X
 
-ENTRIES: dict[str, Entry] = {**test_bad_input_chains.ENTRIES, **test_bad_input.ENTRIES}
+ENTRIES: dict[str, Entry] = {
+    **bad_chains.ENTRIES,
+    **bad_networks.ENTRIES,
+    **bad_models.ENTRIES,
+    **bad_samplers.ENTRIES,
+    **bad_training.ENTRIES,
+    **bad_kernels.ENTRIES,
+}
 SLOW = (
     "trainer", "Trainer", "io.", "save", "TrainingConfig", "constant_ess", "mbar_error",
     "multi_reweight", "thermodynamic", "networks.", "run_chain",
