@@ -29,6 +29,7 @@ def test_a_file_serves_other_temperatures_and_intervals(
     file = tmp_path / "walkers.h5"
     Sample(file, checkpoint, beta=beta, intervals=5, walkers=64, device="cpu").run()
     run = lt.io.read(file)
+    assert isinstance(run, lt.io.Run)
     assert run.model.beta == beta
     assert run.sampler.integrator.intervals == 5
     exact = lt.exact.log_z(run.model)
@@ -40,6 +41,7 @@ def test_a_file_serves_another_lattice(checkpoint: Path, tmp_path: Path) -> None
     file = tmp_path / "walkers.h5"
     Sample(file, checkpoint, shape=(3, 5), walkers=64, device="cpu").run()
     run = lt.io.read(file)
+    assert isinstance(run, lt.io.Run)
     assert run.model.shape == (3, 5)
     assert abs(run.log_z - lt.exact.log_z(run.model)) < 4.0 * run.log_z_error + 1e-3
 
