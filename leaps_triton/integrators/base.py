@@ -170,8 +170,8 @@ class Integrator(ABC):
             self._grids[device] = Grid(*(each.to(device) for each in times))
         return self._grids[device]
 
-    def with_times(self, times: Sequence[float] | Tensor) -> Self:
-        """Return the same integrator on other times."""
+    def with_times(self, times: int | Sequence[float] | Tensor) -> Self:
+        """Return the same integrator on other times, or so many even intervals."""
         return type(self)(as_times(times, "times"), **self.settings)  # type: ignore[call-arg]
 
     def settled(self, path: Path, transport: Transport | None, before: object = None) -> Self:

@@ -149,6 +149,10 @@ class BaseMove(ABC):
         """
         return self.own
 
+    def left_open(self) -> Any:
+        """Return the move with what follows from a model left open, for one of another model."""
+        return self.own
+
     @property
     def follows_fields(self) -> bool:
         """Return whether it is right where fields change on a path; see ``path.model_at``."""

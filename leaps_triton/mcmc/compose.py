@@ -140,6 +140,10 @@ class Compose(BaseMove):
         pairs = zip(self._parts, earlier, strict=True)
         return Compose(*(part.settled(model, old, walkers) for part, old in pairs))
 
+    def left_open(self) -> "Compose":
+        """Return the same moves, each with what follows from a model left open."""
+        return Compose(*(part.left_open() for part in self._parts))
+
     def reversed(self) -> "Compose":
         """Return the moves reversed in time, in the opposite order."""
         # With respect to one invariant law, (P Q)* = Q* P*.

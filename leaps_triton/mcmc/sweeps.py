@@ -131,6 +131,13 @@ class Sweeps(BaseMove):
             found = _layout(asked, model, walkers)
         return replace(self, packed=found)  # type: ignore[call-arg]
 
+    def left_open(self) -> Any:
+        """Return the move with the choice of words or bytes left to the next model."""
+        # A user's own class may step in another way.
+        if type(self) not in (HeatBath, Metropolis):
+            return self
+        return replace(self, packed=None)  # type: ignore[call-arg]
+
     def reversed(self) -> Self:
         """Return the move reversed in time: classes are reversible, so their order is reversed."""
         return replace(self, backward=not self.backward)

@@ -6,7 +6,7 @@ from ..integrators.base import Integrator
 from ..integrators.flows.map_step import MapStep
 from ..integrators.flows.path_ratio import PathRatio
 from ..integrators.jump import Jump
-from ..integrators.transport import AnyTransport, Transport, kind_of
+from ..integrators.transport import AnyTransport, Transport, as_transport, kind_of
 from ..mcmc.base import BaseMove
 from ..paths.base import Path, changes_fields, velocity_of
 
@@ -16,8 +16,24 @@ __all__ = [
     "check_moved",
     "check_weighted",
     "default_integrator",
+    "described",
     "swept_model",
 ]
+
+
+def described(sampler: Any) -> str:
+    """Return a sampler in a line: its model, what moves the walkers, and its blocks."""
+    parts = [repr(sampler.path.model)]
+    if sampler.transport is not None:
+        parts.append(as_transport(sampler.transport).name)
+    integrator = sampler.integrator
+    parts.append(f"{type(integrator).__name__}(intervals={integrator.intervals})")
+    if sampler.mcmc is not None:
+        parts.append(repr(sampler.mcmc))
+    if sampler.resample_below:
+        parts.append(f"resample_below={sampler.resample_below:g}")
+    parts += [f"block={sampler.block}", f"device={sampler.device}"]
+    return f"{type(sampler).__name__}({', '.join(parts)})"
 
 
 def default_integrator(path: Path, transport: Transport | None) -> Integrator:

@@ -143,7 +143,7 @@ def tell_cost(walkers: int, block: int) -> None:
     _TOLD.add((walkers, block))
     _LOG.warning(
         "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
-        "%d, or make the sampler with block=%d",
+        "%d, or take sampler.with_block(%d)",
         walkers,
         computed,
         block,

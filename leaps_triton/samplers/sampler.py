@@ -30,6 +30,7 @@ from .assembly import (
     check_moved,
     check_weighted,
     default_integrator,
+    described,
     swept_model,
 )
 from .blocks import BlockRun, Kept, default_block, heard_by, joined, tell_cost, walkers_of
@@ -63,9 +64,8 @@ class Sampler:
             What it leaves to the library, as running or frozen weights, follows from path and
             transport, and is kept.
         mcmc: move made at the start of every interval, where it leaves the weights exact; None for
-            none. What it leaves to the library follows from model and block, and is kept. One that
-            moves several configurations jointly (parallel tempering, Houdayer) has no weight for
-            each, and is refused.
+            none. What it leaves open follows from model and block, and is kept. Moves of several
+            configurations together (parallel tempering, Houdayer) have no weights, and are refused.
         resample_below: ESS, as a fraction of the block, below which it is resampled; 0 for never.
         resampling: ``"systematic"``, ``"stratified"`` or ``"residual"``; see
             :func:`~leaps_triton.estimators.weights.ancestors`.
@@ -78,8 +78,7 @@ class Sampler:
             there, and what is learned in the path.
 
     Attributes:
-        riding: how many blocks are computed in the same launches; None for what suits the device.
-            Results do not depend on it.
+        riding: blocks in the same launches, with the same results; None for what suits the device.
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a drift with an
@@ -135,9 +134,8 @@ class Sampler:
         self.resample_below = as_number(
             "resample_below", resample_below, wanted, lambda x: 0.0 <= x <= 1.0
         )
-        if resampling not in RESAMPLING:
-            known_schemes = ", ".join(RESAMPLING)
-            raise ValueError(f"resampling must be one of {known_schemes}, got {resampling!r}")
+        wanted = f"one of {', '.join(RESAMPLING)}"
+        expect(resampling in RESAMPLING, "resampling", wanted, resampling)
         self.resampling = resampling
         answers = as_transport(transport)
         answers.accept(path.model)
@@ -166,6 +164,8 @@ class Sampler:
         for module in (transport, learned_of(path)):
             if isinstance(module, nn.Module):
                 module.to(self.device)
+
+    __repr__ = described
 
     def with_integrator(self, integrator: Integrator) -> Self:
         """Return the same sampler with another integrator, or other times; the transport is shared.

@@ -2,7 +2,15 @@
 
 from .config import BASELINES, TrainingConfig
 from .data.buffer import Batch
-from .equilibrium import EQUILIBRIA, equilibrate, fit_response, linear_response, transfer
+from .equilibrium import (
+    EQUILIBRIA,
+    equilibrate,
+    fit_response,
+    linear_response,
+    model_like,
+    sampler_for,
+    transfer,
+)
 from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
@@ -36,9 +44,11 @@ __all__ = [
     "linear_response",
     "log_variance",
     "mean_square",
+    "model_like",
     "physics_informed",
     "read_history",
     "residual",
+    "sampler_for",
     "squared_residual",
     "transfer",
 ]

@@ -36,7 +36,7 @@ class Leg(NamedTuple):
         return self.learning_rate * rise * fall
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainingHistory:
     """Records what happened in training.
 
@@ -104,6 +104,19 @@ class TrainingHistory:
                 pull = difference / error
             pulls.append(pull)
         return pulls
+
+    def __repr__(self) -> str:
+        parts = [f"steps={len(self.loss)}"]
+        last = {
+            "loss": self.loss,
+            "held_out_integral": self.held_out_integral,
+            "evaluation_ess": self.evaluation_ess,
+            "test_residual": self.test_residual,
+        }
+        for name, values in last.items():
+            if values:
+                parts.append(f"last {name}={values[-1]:.4g}")
+        return f"TrainingHistory({', '.join(parts)})"
 
     def as_dict(self) -> dict[str, list[Any]]:
         """Return plain lists, ready for JSON."""

@@ -5,7 +5,6 @@ recipe, seed, seconds, device, and what fresh walkers said.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -14,10 +13,9 @@ from typing import Any
 import torch
 
 from ..io.checkpoint import rebuild, unpack
-from ..kernels.checks import as_number, nearest
-from ..paths.annealing import AnnealingPath
+from ..kernels.checks import nearest
 from ..samplers.sampler import Sampler
-from ..training import transfer
+from ..training import model_like, sampler_for
 
 __all__ = ["about", "load", "names"]
 
@@ -66,7 +64,7 @@ def load(
     name: str,
     device: torch.device | str | None = None,
     beta: float | None = None,
-    shape: Sequence[int] | None = None,
+    shape: Sequence[int] | int | None = None,
 ) -> Sampler:
     """Return a trained sampler of the zoo, ready to draw weighted walkers.
 
@@ -96,47 +94,4 @@ def load(
     sampler = rebuild(unpack(data, file), file, device)
     if beta is None and shape is None:
         return sampler
-    return _of_another(sampler, beta, shape)
-
-
-def _of_another(sampler: Sampler, beta: float | None, shape: Sequence[int] | None) -> Sampler:
-    """Return the sampler on the path to another model, with the same network and settings."""
-    path = AnnealingPath(_model(sampler.path.model, beta, shape))
-    network: Any = sampler.transport
-    if path.model.shape != sampler.path.model.shape:
-        # The response is of one lattice, and is fitted over all β that the network knows.
-        largest = AnnealingPath(path.model.at(sampler.path.model.beta))
-        network = transfer(network, largest)
-    return Sampler(
-        path,
-        network,
-        integrator=sampler.integrator,
-        mcmc=sampler.mcmc,
-        resample_below=sampler.resample_below,
-        block=sampler.block,
-        device=sampler.device,
-        resampling=sampler.resampling,
-    )
-
-
-def _model(own: Any, beta: float | None, shape: Sequence[int] | None) -> Any:
-    """Return a model that has all else of the given one."""
-    if beta is None:
-        beta = own.beta
-    beta = as_number("beta", beta, "a finite number", math.isfinite)
-    if shape is None or tuple(shape) == tuple(own.shape):
-        return own.at(beta)
-    if own.coupling.numel() > 1 or own.site_table.numel() > own.q:
-        raise ValueError(
-            f"this sampler's couplings and field are those of shape {tuple(own.shape)}; got "
-            f"{tuple(shape)}"
-        )
-    return type(own).from_tables(
-        shape,
-        beta,
-        own.bond_table,
-        own.site_table.flatten(),
-        own.coupling.item(),
-        own.lattice.periodic,
-        own.spins,
-    )
+    return sampler_for(sampler, model_like(sampler.path.model, beta, shape))

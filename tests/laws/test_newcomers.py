@@ -206,7 +206,7 @@ def test_few_walkers_that_cost_a_block_are_told_once(
         lt.Sampler(PATH, None, lt.Jump(2), lt.HeatBath(), block=512, device="cpu").sample(16)
     assert [record.getMessage() for record in caplog.records] == [
         "16 walkers take the time of 1024, since blocks of 1024 are computed whole; ask for 1024, "
-        "or make the sampler with block=16"
+        "or take sampler.with_block(16)"
     ]
 
 

@@ -10,7 +10,7 @@ import tyro
 
 import leaps_triton as lt
 
-from ...kernels.checks import as_device
+from ...kernels.checks import as_device, as_integer
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ..interrupts import going_on
@@ -60,9 +60,10 @@ class Sample:
     zoo: str | None = None
     """Instead of it, a trained sampler that comes with the library, such as ising-16."""
     beta: float | None = None
-    """With --zoo, another inverse temperature than that of the training."""
+    """Another inverse temperature than that of the training."""
     shape: tuple[int, ...] | None = None
-    """With --zoo, another lattice than that of the training, such as 12 12."""
+    """Another lattice than that of the training, such as 12 12; a linear response
+    is then fitted anew."""
     model: Annotated[str | None, tyro.conf.arg(help=_MODELS)] = None
     """Instead of it, a density."""
     dim: int | None = None
@@ -70,7 +71,7 @@ class Sample:
     separation: float | None = None
     """With --model, how far apart modes of two-modes (2) and laplace (8) are."""
     intervals: int | None = None
-    """With --model, intervals of the path; 100 by default."""
+    """Intervals of the path; those of the file by default, with --model 100."""
     leapfrogs: int | None = None
     """With --model, steps (leapfrogs) of a trajectory of HMC; 3 by default."""
     walkers: int = 4096
@@ -140,13 +141,23 @@ class Sample:
             )
         if self.model is not None:
             return self._annealing(self.model, device)
-        for name in ("dim", "separation", "intervals", "leapfrogs"):
+        for name in ("dim", "separation", "leapfrogs"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{option(name)} goes with --model alone")
+        sampler = self._trained(device)
+        if self.intervals is not None:
+            intervals = as_integer("intervals", self.intervals, 1)
+            integrator = sampler.integrator.with_times(intervals)
+            sampler = sampler.with_integrator(integrator)
+        if self.beta is None and self.shape is None:
+            return sampler
+        other = lt.training.model_like(sampler.path.model, self.beta, self.shape)
+        return lt.training.sampler_for(sampler, other)
+
+    def _trained(self, device: torch.device) -> lt.Sampler:
+        """Return the sampler as it was trained."""
         if self.zoo is not None:
-            return lt.zoo.load(self.zoo, device, self.beta, self.shape)
-        if self.beta is not None or self.shape is not None:
-            raise ValueError("--beta and --shape go with --zoo alone")
+            return lt.zoo.load(self.zoo, device)
         if self.published is not None:
             return lt.load_published_leaps(self.published, device)
         assert self.checkpoint is not None

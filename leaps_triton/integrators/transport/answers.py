@@ -1,5 +1,6 @@
 """The answers of a transport to all that integrators ask beyond its call."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -25,6 +26,13 @@ from .offers import (
 
 __all__ = ["AnyTransport", "as_transport"]
 
+
+_LOG = logging.getLogger("leaps_triton")
+
+_TOLD: set[tuple[str, float, float]] = set()
+"""What has been logged, so that it is logged once."""
+
+_ROUNDING = 1e-6
 
 KINDS = ("rates", "drift")
 """What a transport may be."""
@@ -108,6 +116,9 @@ class AnyTransport:
     def accept(self, model: Any) -> None:
         """Raise a ValueError if the transport says that it is for other models than this one.
 
+        A model colder than all that the transport knows is taken, and the logger ``leaps_triton``
+        says so once.
+
         Args:
             model: that of the path; a transport says so by a method ``check_model``.
 
@@ -127,6 +138,9 @@ class AnyTransport:
         check = getattr(self.given, "check_model", None)
         if check is not None:
             check(model)
+        known = getattr(self.given, "known_beta", None)
+        if known is not None:
+            _tell_beyond(self.name, model.beta, known)
 
     def follow(self, walkers: int) -> Self:
         """Return the answers for one block of walkers, remembered if the transport offers that."""
@@ -169,6 +183,22 @@ class AnyTransport:
         if self.memory is None:
             return self.given
         return self.memory.at(rows)
+
+
+def _tell_beyond(name: str, beta: float, known: float) -> None:
+    """Log once that a model lies beyond the inverse temperatures that a transport knows."""
+    # A known β may be a float32.
+    within = abs(beta) <= abs(known) * (1.0 + _ROUNDING)
+    if within or (name, beta, known) in _TOLD:
+        return
+    _TOLD.add((name, beta, known))
+    _LOG.warning(
+        "this %s knows inverse temperatures up to beta = %.6g, and the model has beta = %.6g; "
+        "weights are exact there too, but few walkers carry them: read the ESS",
+        name,
+        known,
+        beta,
+    )
 
 
 def _check_word(name: str, attribute: str, given: object, known: Sequence[str]) -> None:

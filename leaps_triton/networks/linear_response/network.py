@@ -160,6 +160,14 @@ class LinearResponse(Equivariant):
         return torch.where(first.abs() > last.abs(), first, last)
 
     @property
+    def known_beta(self) -> float | None:
+        """The inverse temperature farthest from 0 that was fitted; None before any fit."""
+        known = float(self.last_beta)
+        if known == 0.0:
+            return None
+        return known
+
+    @property
     def fit(self) -> Tensor:
         """How well it fits, float64 ``(fitted nodes, 3)``, as the fit found it.
 

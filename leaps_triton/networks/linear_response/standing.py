@@ -35,10 +35,12 @@ class Standing(nn.Module):
         response: what it stands on; None for nothing.
         gate: between which ``β_t / β_last`` its own values come in; None for everywhere.
         bears: whether others may stand on it.
+        beta: ``β`` up to which its own values are meant; None for no limit.
     """
 
     response: Any
     gate: tuple[float, float] | None
+    beta: float | None = None
     clock: str
     gauge: str
     settings: dict[str, Any]
@@ -53,6 +55,14 @@ class Standing(nn.Module):
     def reads_all(self) -> bool:
         """Whether the whole lattice is read, whatever ``reach`` says: a response does so."""
         return self.response is not None
+
+    @property
+    def known_beta(self) -> float | None:
+        """The inverse temperature farthest from 0 that the values are for; None for no limit."""
+        if self.response is None:
+            return self.beta
+        known: float | None = self.response.known_beta
+        return known
 
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``f_a(i)``, ``(walkers, q, *shape)``, which must not read ``x_i``."""
