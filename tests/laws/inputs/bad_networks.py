@@ -214,6 +214,11 @@ ENTRIES: dict[str, Entry] = {
         {"move": lt.Wolff()},
         {"move": NO_MOVES},
     ),
+    "Compose of a list": Entry(
+        lambda moves: lt.Compose(moves),
+        {"moves": lt.Wolff()},
+        {"moves": among([], [lt.Wolff()], (lt.HeatBath(),))},
+    ),
     **{
         name: Entry(*arguments, {"kernel_sizes": "kernel_size"})
         for name, arguments in NETWORKS.items()
