@@ -9,7 +9,8 @@ A network reads β_t and not t, and its output is a rate per unit of β: what it
 way to the largest β holds on the way to every smaller one, and on any schedule. It is trained on
 one path, from β = 0 through the transition into the ordered phase, and weighs walkers at each of
 the temperatures of the table, without any training for them; then on smaller and larger lattices,
-where the linear response alone is fitted anew.
+where the linear response alone is fitted anew. The same is done with updates of clusters at the end
+of more intervals, and by these updates without a network: annealed importance sampling.
 
 What else there may be one network for is told by :mod:`families`: uniform fields, and instances of
 an Edwards-Anderson glass. Such networks are trained on several models together, and weighed on
@@ -18,7 +19,7 @@ others.
 
 import json
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +55,10 @@ class Conditioned:
     """Of training."""
     intervals: int = 16
     """Of the jump process, to each β."""
+    clusters: int = 2
+    """Updates of all clusters (Swendsen and Wang) at the end of each interval of other samplers."""
+    cluster_intervals: int = 64
+    """Intervals of these."""
     walkers: int = 512
     """At each β."""
     block: int = 256
@@ -70,8 +75,27 @@ class Conditioned:
     """Folder for the table and the figure."""
 
 
+NETWORK = "network"
+BOTH = "network and clusters"
+CLUSTERS = "clusters alone"
+LINES = {NETWORK: "o-", BOTH: "s--", CLUSTERS: ".:"}
+"""How each sampler is drawn."""
+
 _OF_ALL = ("what", "seeds", "block", "seed", "save", "trained", "smoke", "results")
 """Settings of every part."""
+
+
+def samplers_of(network: Any, model: Any, settings: Conditioned) -> dict[str, lt.Sampler]:
+    """Return what is compared, by name."""
+    path = lt.AnnealingPath(model)
+    block = settings.block
+    often = lt.Jump(settings.cluster_intervals)
+    move = lt.SwendsenWang(settings.clusters)
+    return {
+        NETWORK: lt.Sampler(path, network, lt.Jump(settings.intervals), block=block, device="cpu"),
+        BOTH: lt.Sampler(path, network, often, move, block=block, device="cpu"),
+        CLUSTERS: lt.Sampler(path, None, often, move, block=block, device="cpu"),
+    }
 
 
 def rows_of(network: Any, length: int, settings: Conditioned) -> list[dict[str, Any]]:
@@ -79,21 +103,20 @@ def rows_of(network: Any, length: int, settings: Conditioned) -> list[dict[str, 
     rows: list[dict[str, Any]] = []
     for number, beta in enumerate(settings.betas):
         model = lt.Ising((length, length), beta)
-        path = lt.AnnealingPath(model)
-        sampler = lt.Sampler(
-            path, network, lt.Jump(settings.intervals), block=settings.block, device="cpu"
-        )
         nobody = torch.zeros(0, length, length, dtype=torch.int8)
         known = measuring.Known(lt.exact.ising_log_z((length, length), beta=beta), nobody, "")
-        run = measuring.drawn(sampler, settings.seed + 100 * length + number, settings.walkers)
-        row = {
-            "method": f"{length} x {length}, β = {beta}",
-            "length": length,
-            "beta": beta,
-            **measuring.numbers(sampler, run, known),
-        }
-        print(measuring.one_line(row), flush=True)
-        rows.append(row)
+        seed = settings.seed + 100 * length + number
+        for place, (name, sampler) in enumerate(samplers_of(network, model, settings).items()):
+            run = measuring.drawn(sampler, seed + 10_000 * place, settings.walkers)
+            row = {
+                "method": f"{length} x {length}, β = {beta}, {name}",
+                "sampler": name,
+                "length": length,
+                "beta": beta,
+                **measuring.numbers(sampler, run, known),
+            }
+            print(measuring.one_line(row), flush=True)
+            rows.append(row)
     return rows
 
 
@@ -126,23 +149,34 @@ def of_seed(seed: int, settings: Conditioned) -> dict[str, Any]:
 
 
 def drawn(result: dict[str, Any]) -> Figure:
-    """Return ESS and the pull of log Z by β, a line for each size."""
+    """Return ESS and the pull of log Z by β, a colour for each size."""
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     quality, pulls = figure.subplots(1, 2)
     for network in result["networks"]:
         lengths = sorted({row["length"] for row in network["rows"]})
         for number, length in enumerate(lengths):
-            rows = [row for row in network["rows"] if row["length"] == length]
-            x = [row["beta"] for row in rows]
-            label = f"{length} × {length}, seed {network['seed']}"
-            colour = f"C{number}"
-            quality.plot(x, [row["ess"] for row in rows], "o-", color=colour, label=label)
-            pulls.plot(x, [row["log_z_pull"] for row in rows], "o", color=colour)
+            for name, line in LINES.items():
+                rows = [
+                    row
+                    for row in network["rows"]
+                    if row["length"] == length and row["sampler"] == name
+                ]
+                x = [row["beta"] for row in rows]
+                label = f"{length} × {length}, {name}"
+                look = {"color": f"C{number}", "markersize": 4}
+                quality.plot(x, [row["ess"] for row in rows], line, label=label, **look)
+                pulls.plot(x, [row["log_z_pull"] for row in rows], line[0], **look)
     quality.set(xlabel="β", ylabel="ESS", ylim=(0.0, 1.02), title="one network")
-    quality.legend(frameon=False, fontsize=8)
     for level in (-3, 3):
         pulls.axhline(level, color="grey", linewidth=0.8)
     pulls.set(xlabel="β", ylabel="(log Z - exact) / σ", title="log Z")
+    figure.legend(
+        *quality.get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        ncols=3,
+        loc="outside lower center",
+    )
     return figure
 
 
@@ -177,10 +211,18 @@ def main(settings: Conditioned) -> None:
     warnings.simplefilter("ignore", CautionWarning)
     chosen = settings
     if settings.smoke:
-        chosen = Conditioned(
-            settings.what, 4, 0.6, (0.2, 0.5), (6,), (0,), 4, 64, 32, settings.seed, settings.save,
-            settings.trained, True, settings.results,
-        )  # fmt: skip
+        chosen = replace(
+            settings,
+            length=4,
+            betas=(0.2, 0.5),
+            lengths=(6,),
+            seeds=(0,),
+            intervals=4,
+            clusters=1,
+            cluster_intervals=8,
+            walkers=64,
+            block=32,
+        )
     if chosen.what == "beta":
         measured: dict[str, Any] = {"networks": [of_seed(seed, chosen) for seed in chosen.seeds]}
         figure = drawn(measured)

@@ -21,7 +21,7 @@ import math
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import measuring
 import recipes
@@ -74,9 +74,9 @@ class Critical:
     """Intervals of the rivals, among which a pilot chooses."""
     beginning: Path | None = None
     """A trained sampler of a smaller lattice, whose network is trained on."""
-    clusters: int = 0
-    """Updates of all clusters (Swendsen and Wang) at the end of each interval of networks without
-    sweeps; pilots of the rivals try them too then."""
+    clusters: tuple[int, ...] = (0,)
+    """Updates of all clusters (Swendsen and Wang) at the end of each interval, that are tried with
+    the network of an unfrustrated model; with any, pilots of the rivals try them too."""
     local_steps: int = 1500
     """Steps of the training of local rates, of Ising models alone; 0 for none."""
     save: Path | None = None
@@ -138,44 +138,60 @@ def made_of(kind: str, model: Any, seed: int, settings: Critical) -> recipes.Tra
     return made
 
 
-def variants(kind: str, settings: Critical) -> list[tuple[int, int, int]]:
-    """Return intervals, sweeps at each, and walkers of a block that a network is weighed with."""
+class Variant(NamedTuple):
+    """What a network is weighed with."""
+
+    intervals: int
+    sweeps: int
+    """Of heat bath, at the end of each interval"""
+    clusters: int
+    """Updates of all clusters there"""
+    block: int
+    """Walkers of a block"""
+
+    def move(self) -> lt.HeatBath | lt.SwendsenWang | None:
+        """Return the move at the end of each interval."""
+        if self.sweeps:
+            return lt.HeatBath(self.sweeps)
+        if self.clusters:
+            return lt.SwendsenWang(self.clusters)
+        return None
+
+    def told(self) -> dict[str, int]:
+        """Return which moves there are, for a row."""
+        told = {"sweeps": self.sweeps}
+        if self.clusters:
+            told["clusters"] = self.clusters
+        return told
+
+
+def variants(kind: str, settings: Critical) -> list[Variant]:
+    """Return what a network is weighed with."""
     glass = settings.model == "glass"
+    if kind == "symmetric" and not glass:
+        return [
+            Variant(intervals, 0, clusters, settings.block)
+            for clusters in settings.clusters
+            for intervals in settings.intervals
+        ]
     block = settings.block
     if kind == "local":
         block = settings.classical_block
-    found = [(intervals, 0, block) for intervals in settings.intervals]
-    if kind != "local" and not glass:
-        return found
+    found = [Variant(intervals, 0, 0, block) for intervals in settings.intervals]
     # What local rates leave to be done, and any network on a glass, sweeps do at little cost.
     for intervals in settings.intervals:
         for sweeps in GLASS_SWEEPS if glass else SWEEPS:
-            found.append((intervals, sweeps, block))
+            found.append(Variant(intervals, sweeps, 0, block))
     return found
 
 
-def sampler_of(
-    made: recipes.Trained, variant: tuple[int, int, int], clusters: int = 0
-) -> lt.Sampler:
+def sampler_of(made: recipes.Trained, variant: Variant) -> lt.Sampler:
     """Return the sampler of a network with other intervals, moves and blocks."""
-    intervals, sweeps, block = variant
     given = made.sampler
-    mcmc: lt.HeatBath | lt.SwendsenWang | None = None
-    if sweeps:
-        mcmc = lt.HeatBath(sweeps)
-    elif clusters:
-        mcmc = lt.SwendsenWang(clusters)
+    jumps = recipes.late(variant.intervals)
     return lt.Sampler(
-        given.path, given.transport, recipes.late(intervals), mcmc, block=block, device="cpu"
+        given.path, given.transport, jumps, variant.move(), block=variant.block, device="cpu"
     )
-
-
-def moves_told(variant: tuple[int, int, int], settings: Critical) -> dict[str, Any]:
-    """Return which moves stand at the end of an interval, for a row."""
-    told = {"sweeps": variant[1]}
-    if settings.clusters and not variant[1]:
-        told["clusters"] = settings.clusters
-    return told
 
 
 def learned(
@@ -188,22 +204,24 @@ def learned(
     # Seeds of their own, so that the pulls of a table are independent.
     walker_seed = settings.seed + 1000 * seed
     for number, variant in enumerate(tried):
-        sampler = sampler_of(made, variant, settings.clusters)
+        sampler = sampler_of(made, variant)
         if sampler.mcmc is not None:
             # Compiles the move, which no measurement is to pay for.
             sampler.sample(sampler.block, walker_seed)
         run = measuring.drawn(sampler, walker_seed + number, settings.walkers)
-        row: dict[str, Any] = {"method": f"{kind}, seed {seed}, {variant[1]} sweeps"}
-        row |= moves_told(variant, settings)
+        row: dict[str, Any] = {"method": f"{kind}, seed {seed}, {variant.sweeps} sweeps"}
+        if variant.clusters:
+            row["method"] = f"{kind}, seed {seed}, {variant.clusters} updates"
+        row |= variant.told()
         row |= measuring.numbers(sampler, run, known)
         print(measuring.one_line(row), flush=True)
         rows.append(row)
     best = max(range(len(rows)), key=lambda n: rows[n]["inverse_variance_of_log_z_per_second"])
-    sampler = sampler_of(made, tried[best], settings.clusters)
+    sampler = sampler_of(made, tried[best])
     # Fresh walkers of the variant that was chosen by the others.
     run = measuring.drawn(sampler, walker_seed + 100, settings.walkers, settings.seconds)
     row = {"method": f"{kind}, seed {seed}, chosen"}
-    row |= moves_told(tried[best], settings)
+    row |= tried[best].told()
     row |= measuring.numbers(sampler, run, known)
     print(measuring.one_line(row), flush=True)
     return {
@@ -260,7 +278,7 @@ def main(settings: Critical) -> None:
             networks.append(learned(kind, model, seed, known, chosen))
     classical = measuring.rivals(
         path, known, chosen.seconds, chosen.classical_block, chosen.seed + 5, chosen.annealings,
-        clusters=chosen.clusters > 0,
+        clusters=any(chosen.clusters),
     )  # fmt: skip
     if chosen.model == "glass":
         classical.append(measuring.tempered(path, known, chosen.seconds, chosen.seed + 6))

@@ -139,19 +139,20 @@ def critical_verdict() -> str:
 
 def conditioned_table() -> str:
     """Return ESS and log Z of one network at many temperatures and sizes."""
-    network = result("conditioned")["networks"][0]
-    lengths = list(dict.fromkeys(row["length"] for row in network["rows"]))
-    betas = list(dict.fromkeys(row["beta"] for row in network["rows"]))
-    found = {(row["length"], row["beta"]): row for row in network["rows"]}
-    head = ["lattice", *(f"β = {beta:g}" for beta in betas)]
-    rows: list[list[str]] = []
-    for length in lengths:
-        cells = [f"{length} × {length}"]
-        for beta in betas:
-            row = found[length, beta]
-            cells.append(f"{row['ess']:.3f} ({row['log_z_pull']:+.1f}σ)")
-        rows.append(cells)
-    return table(head, rows)
+    rows = result("conditioned")["networks"][0]["rows"]
+    betas = list(dict.fromkeys(row["beta"] for row in rows))
+    lines: dict[tuple[int, str], dict[float, str]] = {}
+    for row in rows:
+        line = lines.setdefault((row["length"], row["sampler"]), {})
+        line[row["beta"]] = f"{row['ess']:.3f} ({row['log_z_pull']:+.1f}σ)"
+    head = ["lattice", "sampler", *(f"β = {beta:g}" for beta in betas)]
+    return table(
+        head,
+        [
+            [f"{length} × {length}", sampler, *(line[beta] for beta in betas)]
+            for (length, sampler), line in lines.items()
+        ],
+    )
 
 
 def fields_table() -> str:
