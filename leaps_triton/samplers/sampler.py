@@ -46,10 +46,9 @@ class Sampler:
     """Takes walkers from the path's start to the model, with exact weights.
 
     With ``resample_below``, sequential Monte Carlo: where the ESS of a block falls below it at an
-    interval boundary, after the density increment and before the sweeps, the block's walkers are
-    drawn anew in proportion to their weights, in random order, and each gets the block's ``log mean
-    e^A``. Blocks stay independent of one another; take several, by a small enough ``block``, to
-    have error bars.
+    interval boundary, after the density increment and before the sweeps, its walkers are drawn anew
+    in proportion to their weights, in random order, each with the block's ``log mean e^A``. Blocks
+    stay independent; take several, by a small enough ``block``, to have error bars.
 
     Args:
         path: the annealing path, or any other :class:`~leaps_triton.paths.Path`.
@@ -196,6 +195,12 @@ class Sampler:
         other._asked = self._asked
         return other
 
+    def with_move(self, move: Move | None) -> Self:
+        """Return the same sampler with another move at the start of intervals, or with none."""
+        other = self._like(self.integrator, self.block, move)
+        other._asked = self._asked
+        return other
+
     def going_on(self, before: Move | None, integrator: Integrator | None = None) -> Self:
         """Return the same sampler with what its user did not name as it was before.
 
@@ -278,8 +283,7 @@ class Sampler:
             along: True to measure at every β at which walkers are weighed, or the inverse
                 temperatures that are wanted, such as :func:`~leaps_triton.schedules.through` makes
                 times for.
-            observables: what is measured along the path, names in
-                :mod:`leaps_triton.observables`.
+            observables: names in :mod:`leaps_triton.observables`, measured along the path.
 
         Raises:
             ValueError: a bad argument; a β at which walkers are not weighed.

@@ -14,6 +14,7 @@ from ...kernels.checks import as_device, as_integer
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ..interrupts import going_on
+from ..moves import as_move
 from ..options import config, option
 from ..results import announce, check_folders, write
 from ..targets.densities import DENSITIES, density_path
@@ -72,6 +73,9 @@ class Sample:
     """With --model, how far apart modes of two-modes (2) and laplace (8) are."""
     intervals: int | None = None
     """Intervals of the path; those of the file by default, with --model 100."""
+    move: tuple[str, ...] = ()
+    """Moves at the start of intervals in the place of the sampler's own, spelled as
+    `chain` takes them, such as swendsen-wang:sweeps=2; none for none."""
     leapfrogs: int | None = None
     """With --model, steps (leapfrogs) of a trajectory of HMC; 3 by default."""
     walkers: int = 4096
@@ -149,10 +153,21 @@ class Sample:
             intervals = as_integer("intervals", self.intervals, 1)
             integrator = sampler.integrator.with_times(intervals)
             sampler = sampler.with_integrator(integrator)
-        if self.beta is None and self.shape is None:
-            return sampler
-        other = lt.training.model_like(sampler.path.model, self.beta, self.shape)
-        return lt.training.sampler_for(sampler, other)
+        if self.beta is not None or self.shape is not None:
+            other = lt.training.model_like(sampler.path.model, self.beta, self.shape)
+            sampler = lt.training.sampler_for(sampler, other)
+        if self.move:
+            sampler = sampler.with_move(self._move(sampler))
+        return sampler
+
+    def _move(self, sampler: lt.Sampler) -> Any:
+        """Return the move that is named."""
+        if self.move == ("none",):
+            return None
+        move = as_move(self.move)
+        if move is None:
+            return lt.default_move(sampler.path.model)
+        return move
 
     def _trained(self, device: torch.device) -> lt.Sampler:
         """Return the sampler as it was trained."""
@@ -165,8 +180,8 @@ class Sample:
 
     def _annealing(self, word: str, device: torch.device) -> lt.Sampler:
         """Return a sampler of a density by trajectories alone."""
-        for name in ("beta", "shape"):
-            if getattr(self, name) is not None:
+        for name in ("beta", "shape", "move"):
+            if getattr(self, name):
                 raise ValueError(f"{option(name)} is no option of --model {word}; leave it out")
         path = density_path(word, {"dim": self.dim, "separation": self.separation})
         intervals = self.intervals
