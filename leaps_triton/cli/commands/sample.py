@@ -63,8 +63,7 @@ class Sample:
     beta: float | None = None
     """Another inverse temperature than that of the training."""
     shape: tuple[int, ...] | None = None
-    """Another lattice than that of the training, such as 12 12; a linear response
-    is then fitted anew."""
+    """Another lattice than that of the training, such as 12 12; a response is fitted anew."""
     model: Annotated[str | None, tyro.conf.arg(help=_MODELS)] = None
     """Instead of it, a density."""
     dim: int | None = None
@@ -74,8 +73,7 @@ class Sample:
     intervals: int | None = None
     """Intervals of the path; those of the file by default, with --model 100."""
     move: tuple[str, ...] = ()
-    """Moves at the start of intervals in the place of the sampler's own, spelled as
-    `chain` takes them, such as swendsen-wang:sweeps=2; none for none."""
+    """Other moves between intervals, spelled as for chain: swendsen-wang:sweeps=2, or none."""
     leapfrogs: int | None = None
     """With --model, steps (leapfrogs) of a trajectory of HMC; 3 by default."""
     walkers: int = 4096
