@@ -17,8 +17,8 @@ import torch
 from torch.library import CustomOpDef, custom_op
 
 __all__ = [
-    "MISSING", "Launchers", "backend", "call", "cluster_op", "on_cpu", "put_on_cuda", "runs_loops",
-    "sweeps_op", "taking",
+    "MISSING", "Launchers", "backend", "call", "cluster_op", "on_cpu", "put_on_cuda", "readable",
+    "runs_loops", "sweeps_op", "taking",
 ]  # fmt: skip
 
 logger = logging.getLogger("leaps_triton")
@@ -93,11 +93,14 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
     return run
 
 
+def readable(tensor: torch.Tensor) -> bool:
+    """Return whether numbers of this tensor lie on a CPU, and nothing traces them."""
+    return not torch.compiler.is_compiling() and type(tensor) is torch.Tensor and tensor.is_cpu
+
+
 def runs_loops(tensor: torch.Tensor) -> bool:
     """Return whether numbers of this tensor are for CPU kernels, and nothing traces them."""
-    if torch.compiler.is_compiling() or type(tensor) is not torch.Tensor or not tensor.is_cpu:
-        return False
-    return _cpu_kernels()[0] and _imports_numba()
+    return readable(tensor) and _cpu_kernels()[0] and _imports_numba()
 
 
 @functools.cache

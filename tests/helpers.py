@@ -131,6 +131,23 @@ def index_of(configurations: Tensor, q: int) -> Tensor:
     return (flat * q ** torch.arange(flat.shape[1] - 1, -1, -1)).sum(1)
 
 
+def class_pulls(ensemble: lt.WeightedEnsemble, path: Any, group: int = 1) -> Tensor:
+    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma over groups of walkers.
+
+    ``f`` is 1 and the indicators of eight classes of states.
+    """
+    target = exact.enumerate_model(path.model)
+    weights = (ensemble.log_weights + path.start.log_z - target.log_z).exp().unsqueeze(1)
+    # Classes of equally many states, from the least to the most likely.
+    rank = target.log_probabilities.argsort().argsort()
+    functions = torch.nn.functional.one_hot(8 * rank // len(rank), 8).double()
+    functions = torch.cat([torch.ones(len(rank), 1), functions], dim=1)
+    found = functions[index_of(ensemble.configurations, path.model.q)]
+    terms = (weights * found).view(-1, group, 9).mean(1)
+    means = target.log_probabilities.exp() @ functions
+    return (terms.mean(0) - means) / (terms.std(0) / math.sqrt(len(terms)))
+
+
 def move_targets(model: Any) -> Tensor:
     """Return the row of ``x^{(i,k)}`` for every state and move, ``(q**N, (q-1) N)``.
 

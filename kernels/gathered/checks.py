@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..checks import check_configurations, check_shape, check_tensor, expect
+from ..registration import readable
 from .products import writes_into
 
 __all__ = ["check_around", "check_edges", "check_tables", "colour_type"]
@@ -95,8 +96,7 @@ def _check_indices(name: str, table: Tensor, meaning: str, end: int) -> None:
     A table is looked at once, and again when torch has written into it. On other devices than a
     CPU a look would make the host wait, and none is taken.
     """
-    traced = torch.compiler.is_compiling() or type(table) is not Tensor
-    if traced or not table.is_cpu or not table.numel():
+    if not readable(table) or not table.numel():
         return
     now = (end, writes_into(table))
     if _right.get(table) == now:

@@ -191,15 +191,11 @@ class Sampler:
         Args:
             block: walkers per block.
         """
-        other = self._like(self.integrator, block, self.mcmc)
-        other._asked = self._asked
-        return other
+        return self._like(self.integrator, block, self.mcmc)
 
     def with_move(self, move: Move | None) -> Self:
         """Return the same sampler with another move at the start of intervals, or with none."""
-        other = self._like(self.integrator, self.block, move)
-        other._asked = self._asked
-        return other
+        return self._like(self.integrator, self.block, move)
 
     def going_on(self, before: Move | None, integrator: Integrator | None = None) -> Self:
         """Return the same sampler with what its user did not name as it was before.
@@ -231,6 +227,9 @@ class Sampler:
             resampling=self.resampling,
         )
         other.riding = self.riding
+        if integrator is self.integrator:
+            # What was left to the library still is.
+            other._asked = self._asked
         return other
 
     @property

@@ -14,8 +14,15 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import Broken, index_of, random_network, sigma_threshold, small_models, states
-from leaps_triton import exact, kernels
+from helpers import (
+    Broken,
+    class_pulls,
+    random_network,
+    sigma_threshold,
+    small_models,
+    states,
+)
+from leaps_triton import kernels
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
 from leaps_triton.integrators.rollouts.boundaries import enter_all, enter_some
@@ -286,15 +293,7 @@ def run_pulls(model: Any, sweeps: bool) -> Tensor:
     )
     ensemble = sampler.sample(WALKERS, seed=5)
     assert ensemble.ess > 0.25
-    target = exact.enumerate_model(model)
-    weights = (ensemble.log_weights + path.start.log_z - target.log_z).exp().unsqueeze(1)
-    # Classes of equally many states, from the least to the most likely.
-    rank = target.log_probabilities.argsort().argsort()
-    functions = torch.nn.functional.one_hot(8 * rank // len(rank), 8).double()
-    functions = torch.cat([torch.ones(len(rank), 1), functions], dim=1)
-    terms = weights * functions[index_of(ensemble.configurations, model.q)]
-    means = target.log_probabilities.exp() @ functions
-    return (terms.mean(0) - means) / (terms.std(0) / math.sqrt(WALKERS))
+    return class_pulls(ensemble, path)
 
 
 @pytest.mark.parametrize("sweeps", [False, True], ids=["jumps", "jumps and heat bath"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,10 +10,14 @@ from torch import Tensor
 from ...kernels import ClusterSweeps, LocalEnergy, Sums
 from ..base import SweepPlan
 
-__all__ = ["ClusterOp", "Interactions", "Op", "Tables", "cluster_op_of", "in_order", "op_of"]
+__all__ = ["ClusterOp", "Interactions", "Op", "Tables", "in_order", "op_of"]
 
 Op: TypeAlias = Callable[..., Tensor]
 ClusterOp: TypeAlias = Callable[..., ClusterSweeps]
+Made = TypeVar("Made")
+
+_RESTING = ("metropolis", "wolff")
+"""Kinds of updates that may leave sites as they are."""
 
 
 class Tables(NamedTuple):
@@ -88,16 +92,9 @@ class Interactions(Protocol):
         ...
 
 
-def op_of(ops: dict[str, Op], kind: str, plan: SweepPlan) -> Op:
-    """Return the op of a kind of sweep; Metropolis alone rests."""
-    if kind == "metropolis":
-        return partial(ops[kind], rest=plan.rest)
-    return ops[kind]
-
-
-def cluster_op_of(ops: dict[str, ClusterOp], kind: str, plan: SweepPlan) -> ClusterOp:
-    """Return the op of a kind of cluster; Wolff's alone rest."""
-    if kind == "wolff":
+def op_of(ops: dict[str, Callable[..., Made]], kind: str, plan: SweepPlan) -> Callable[..., Made]:
+    """Return the op of a kind of update, told how often to rest where it may."""
+    if kind in _RESTING:
         return partial(ops[kind], rest=plan.rest)
     return ops[kind]
 

@@ -10,7 +10,7 @@ from ...kernels import ClusterSweeps, LocalEnergy, Sums
 from ...kernels.gathered.products import KEPT_SITES, Dense
 from ...lattices.graph import Graph
 from ..base import SweepPlan
-from .base import ClusterOp, Op, Tables, cluster_op_of, in_order, op_of
+from .base import ClusterOp, Op, Tables, in_order, op_of
 
 __all__ = ["GraphInteractions"]
 
@@ -147,7 +147,7 @@ class GraphInteractions:
     ) -> ClusterSweeps:
         """Return what updates of clusters make: swendsen_wang, or wolff, which may rest."""
         around = self.around(configurations.device)
-        return cluster_op_of(self.cluster_ops, kind, plan)(
+        return op_of(self.cluster_ops, kind, plan)(
             configurations,
             around.coupling,
             tables.bond_table,

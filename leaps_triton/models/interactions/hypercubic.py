@@ -9,7 +9,7 @@ from ... import kernels
 from ...kernels import ClusterSweeps, LocalEnergy, Sums
 from ...lattices.hypercubic import Lattice
 from ..base import SweepPlan
-from .base import ClusterOp, Op, Tables, cluster_op_of, in_order, op_of
+from .base import ClusterOp, Op, Tables, in_order, op_of
 
 __all__ = ["HypercubicInteractions"]
 
@@ -96,7 +96,7 @@ class HypercubicInteractions:
         plan: SweepPlan,
     ) -> ClusterSweeps:
         """Return what updates of clusters make: swendsen_wang, or wolff, which may rest."""
-        return cluster_op_of(self.cluster_ops, kind, plan)(
+        return op_of(self.cluster_ops, kind, plan)(
             configurations,
             tables.coupling,
             tables.bond_table,

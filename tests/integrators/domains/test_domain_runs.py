@@ -3,7 +3,6 @@
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
 
-import math
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from domain_cases import FIELD
 from torch import Tensor, nn
 
 import leaps_triton as lt
-from helpers import index_of, local_network, sigma_threshold, states
+from helpers import class_pulls, local_network, sigma_threshold, states
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream
 
@@ -35,14 +34,7 @@ def run_pulls(model: Any, domain: Any, network: Any, sweeps: bool = False) -> Te
     )
     ensemble = sampler.sample(WALKERS, seed=5)
     assert ensemble.ess > 0.3
-    target = exact.enumerate_model(model)
-    weights = (ensemble.log_weights + path.start.log_z - target.log_z).exp().unsqueeze(1)
-    rank = target.log_probabilities.argsort().argsort()
-    functions = torch.nn.functional.one_hot(8 * rank // len(rank), 8).double()
-    functions = torch.cat([torch.ones(len(rank), 1), functions], dim=1)
-    terms = weights * functions[index_of(ensemble.configurations, model.q)]
-    means = target.log_probabilities.exp() @ functions
-    return (terms.mean(0) - means) / (terms.std(0) / math.sqrt(WALKERS))
+    return class_pulls(ensemble, path)
 
 
 @pytest.mark.parametrize("sweeps", [False, True], ids=["jumps", "jumps and heat bath"])

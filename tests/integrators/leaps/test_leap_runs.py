@@ -3,7 +3,6 @@
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
 
-import math
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import index_of, random_network, sigma_threshold, states
+from helpers import class_pulls, random_network, sigma_threshold, states
 from leaps_triton import exact, kernels, schedules
 from leaps_triton.integrators.tau_leap import LeapState
 
@@ -35,17 +34,7 @@ def pulls(model: Any, transport: Any, **options: Any) -> tuple[Tensor, float]:
     block = GROUP if "resample_below" in options else WALKERS
     sampler = lt.Sampler(path, transport, leap, block=block, device="cpu", **options)
     ensemble = sampler.sample(WALKERS, seed=5)
-    target = exact.enumerate_model(model)
-    weights = (ensemble.log_weights + path.start.log_z - target.log_z).exp().unsqueeze(1)
-    # Classes of equally many states, from the least to the most likely.
-    rank = target.log_probabilities.argsort().argsort()
-    functions = torch.nn.functional.one_hot(8 * rank // len(rank), 8).double()
-    functions = torch.cat([torch.ones(len(rank), 1), functions], dim=1)
-    terms = (
-        (weights * functions[index_of(ensemble.configurations, model.q)]).view(-1, GROUP, 9).mean(1)
-    )
-    means = target.log_probabilities.exp() @ functions
-    return (terms.mean(0) - means) / (terms.std(0) / math.sqrt(len(terms))), ensemble.ess
+    return class_pulls(ensemble, path, GROUP), ensemble.ess
 
 
 WHOLE: dict[str, dict[str, Any]] = {
